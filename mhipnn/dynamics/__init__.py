@@ -1,0 +1,21 @@
+"""Landau-Lifshitz-Gilbert dynamics with any potential."""
+
+from __future__ import annotations
+
+from .integrators import RK4, Heun, Integrator, LLGState
+from .llg import llg_rate, thermal_field
+from .quench import Frame, Quench, Trajectory
+from .sampling import QuenchSnapshots
+
+__all__ = [
+    "RK4",
+    "Frame",
+    "Heun",
+    "Integrator",
+    "LLGState",
+    "Quench",
+    "QuenchSnapshots",
+    "Trajectory",
+    "llg_rate",
+    "thermal_field",
+]
