@@ -142,10 +142,10 @@ class Quench:
         force = potential.prepare(configs)
         device, dtype = force.device, force.dtype
         moments = torch.from_numpy(np.stack([config.moments for config in configs])).to(device, dtype)
-        external = (
-            None if self.external_field is None else torch.tensor([float(x) for x in self.external_field], **like)
-        )
-        spins = torch.as_tensor(np.stack([config.spins for config in configs]), **like)
+        external = None
+        if self.external_field is not None:
+            external = torch.tensor([float(x) for x in self.external_field], device=device, dtype=dtype)
+        spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(device, dtype)
         state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
         wanted = set(self.recorded_steps if steps is None else steps)
         last = max(wanted)
