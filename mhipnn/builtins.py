@@ -1,0 +1,20 @@
+"""What mhipnn itself registers: one table, import paths only, so that listing it loads nothing heavy."""
+
+from __future__ import annotations
+
+BUILTINS: tuple[tuple[str, str, str], ...] = (
+    # kind, name, import path
+    ("model", "mhip", "mhipnn.nn.mhip.MHIP"),
+    ("model", "heisenberg", "mhipnn.nn.heisenberg.Heisenberg"),
+    ("dataset", "labelled", "mhipnn.data.datamodule.SpinDataModule"),
+    ("potential", "sd_model", "mhipnn.electrons.sd_model.SDModel"),
+    ("potential", "network", "mhipnn.nn.checkpoint.load_potential"),
+    ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
+    ("integrator", "rk4", "mhipnn.dynamics.integrators.RK4"),
+    ("loss", "torque", "mhipnn.training.loss.Torque"),
+    ("loss", "energy", "mhipnn.training.loss.Energy"),
+    ("loss", "field", "mhipnn.training.loss.Field"),
+    ("loss", "forces", "mhipnn.training.loss.Forces"),
+    ("loss", "hierarchicality", "mhipnn.training.loss.Hierarchicality"),
+    ("callback", "llg_rollout", "mhipnn.training.rollout.LLGRollout"),
+)
