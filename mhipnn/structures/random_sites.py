@@ -1,0 +1,136 @@
+"""Amorphous structures: sites at random in a periodic box, none closer to another than r_min."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..configuration import Array, SpinConfiguration
+from ..errors import InputError
+from .neighbours import neighbour_list
+from .spins import random_spins
+
+DEFAULT_R_MIN = {2: 0.8, 3: 0.85}
+"""Smallest distance in units of the mean spacing, by dimension."""
+
+MAX_SWEEPS = 2000
+# Pairs are pushed a little further than r_min, so that the last overlaps end after finitely many sweeps.
+MARGIN = 2e-3
+# Pairs out to this multiple of r_min stay listed; the list holds until a site has moved half of the difference.
+LIST_RANGE = 1.35
+
+
+def random_sites(
+    n_sites: int,
+    dimension: int = 2,
+    r_min: float | None = None,
+    density: float = 1.0,
+    rng: int | np.random.Generator | None = None,
+) -> SpinConfiguration:
+    """N sites uniform in a periodic box of volume N/density, pushed apart until no pair is closer than r_min.
+
+    Each sweep moves both sites of every pair at r < r_min along their connection by half of what is missing. The spins
+    are uncorrelated unit vectors (T = infinity), drawn after the positions.
+
+    Args:
+        n_sites: N >= 1.
+        dimension: 2 (square box in the plane z = 0, pbc (True, True, False)) or 3 (cubic box).
+        r_min: smallest distance, periodic images included, length; default 0.8 (2-D) or 0.85 (3-D) mean spacings.
+        density: sites per area or volume, > 0.
+        rng: a generator, or a seed; the result depends on it alone.
+
+    Raises:
+        InputError: a value out of range, or an r_min that cannot be had at this density.
+    """
+    sites = RandomSites(n_sites, dimension, r_min, density)
+    return sites.sample(np.random.default_rng(rng))
+
+
+@dataclass(frozen=True)
+class RandomSites:
+    """The ensemble that :func:`random_sites` draws from; same arguments, same errors."""
+
+    n_sites: int
+    dimension: int = 2
+    r_min: float | None = None
+    density: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_sites, int | np.integer) or isinstance(self.n_sites, bool) or self.n_sites < 1:
+            raise InputError(f"n_sites: expected an integer >= 1, got {self.n_sites!r}")
+        if self.dimension not in DEFAULT_R_MIN:
+            raise InputError(f"dimension: expected 2 or 3, got {self.dimension!r}")
+        _require_number("density", self.density, exclusive=True)
+        if self.r_min is not None:
+            _require_number("r_min", self.r_min, exclusive=False)
+        limit = close_packed_distance(self.dimension, self.density)
+        if self.smallest_distance > limit:
+            raise InputError(
+                f"r_min = {self.smallest_distance:g} is impossible at density {self.density:g} in {self.dimension}-D: "
+                f"even close packing reaches only {limit:.4g}; lower r_min or density"
+            )
+
+    @property
+    def smallest_distance(self) -> float:
+        """r_min with its default resolved, length."""
+        if self.r_min is not None:
+            return float(self.r_min)
+        return DEFAULT_R_MIN[self.dimension] * self.density ** (-1 / self.dimension)
+
+    def sample(self, rng: np.random.Generator) -> SpinConfiguration:
+        """One realisation, with uncorrelated unit spins."""
+        length = (self.n_sites / self.density) ** (1 / self.dimension)
+        periodic = np.arange(3) < self.dimension
+        cell = np.diag(np.where(periodic, length, 1.0))
+        positions = np.zeros((self.n_sites, 3))
+        positions[:, : self.dimension] = rng.uniform(0, length, size=(self.n_sites, self.dimension))
+        positions = _push_apart(positions, cell, periodic, self.smallest_distance)
+        return SpinConfiguration(positions, cell, periodic, random_spins(self.n_sites, rng))
+
+    def enlarged(self, factor: int) -> RandomSites:
+        """The same disorder with ``factor`` times as many sites."""
+        return replace(self, n_sites=self.n_sites * factor)
+
+
+def close_packed_distance(dimension: int, density: float) -> float:
+    """Nearest-neighbour distance of the densest packing: triangular r^2 = 2/(sqrt(3) n), fcc r^3 = sqrt(2)/n."""
+    volume = {2: 2 / math.sqrt(3), 3: math.sqrt(2)}[dimension] / density
+    return float(volume ** (1 / dimension))
+
+
+def _push_apart(positions: Array, cell: Array, periodic: np.ndarray, r_min: float) -> Array:
+    """Relax overlaps and wrap into the box; raises where MAX_SWEEPS do not reach r_min."""
+    length = float(cell[0, 0])
+    if r_min == 0:
+        return positions
+    target, reach = (1 + MARGIN) * r_min, LIST_RANGE * r_min
+    listed_at = None
+    for _ in range(MAX_SWEEPS):
+        if listed_at is None or np.abs(positions - listed_at).max() > (reach - target) / (2 * math.sqrt(3)):
+            edges = neighbour_list(positions, cell, periodic, reach)
+            listed_at = positions
+        bond = positions[edges.source] - positions[edges.receiver] + edges.offset
+        distance = np.linalg.norm(bond, axis=1)
+        if distance.min(initial=np.inf) >= r_min:
+            wrapped = np.where(periodic, positions % length, positions)
+            # x % L returns L itself for x = -tiny
+            return np.where(wrapped >= length, 0.0, wrapped)
+        close = distance < target
+        push = bond[close] * (0.5 * (distance[close] - target) / distance[close])[:, None]
+        step = np.stack(
+            [np.bincount(edges.receiver[close], push[:, axis], minlength=len(positions)) for axis in range(3)], axis=1
+        )
+        positions = positions + step
+    raise InputError(
+        f"r_min = {r_min:g} was not reached at this density: {MAX_SWEEPS} sweeps left the closest pair of "
+        f"{len(positions)} sites at {distance.min():.4g}; lower r_min or density"
+    )
+
+
+def _require_number(name: str, value: float, exclusive: bool) -> None:
+    """A finite real number > 0 (exclusive) or >= 0."""
+    good = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or value < 0 or (exclusive and value == 0):
+        raise InputError(f"{name}: expected a number {'>' if exclusive else '>='} 0, got {value!r}")
