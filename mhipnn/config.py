@@ -1,0 +1,196 @@
+"""Hydra around the entry points: where the configuration lives, how it composes, how its mistakes are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from . import registry
+from .errors import ConfigError
+
+Task = Callable[[DictConfig], Any]
+HYDRA_VERSION = "1.3"
+
+
+def conf_dir() -> Path:
+    """The folder of YAML files: inside an installed wheel, else at the top of the checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise ConfigError(f"no conf/train.yaml in {package} or beside it: the installation of mhipnn is incomplete")
+
+
+def compose_config(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration that ``python -m mhipnn.<config_name> <overrides>`` would run with.
+
+    Raises:
+        hydra.errors.HydraException: an override names no key or no choice.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    registry.load_plugins()
+    outer = GlobalHydra.get_state()  # a notebook or a running command may have its own
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), job_name=config_name, version_base=HYDRA_VERSION):
+            return compose(config_name, overrides=list(overrides))
+    finally:
+        GlobalHydra.set_state(outer)
+
+
+def app(config_name: str) -> Callable[[Task], Callable[..., None]]:
+    """Turn ``main(cfg)`` into a command line over ``conf/<config_name>.yaml``.
+
+    Mistakes in the configuration or in what it names print one line ``error: ...`` and exit with code 1
+    (``MHIPNN_DEBUG=1`` keeps the traceback); bugs keep theirs. Called with a configuration, the function
+    just runs.
+    """
+
+    def decorate(task: Task) -> Callable[..., None]:
+        @wraps(task)
+        def main(cfg: DictConfig | None = None) -> None:
+            if cfg is not None:
+                task(cfg)
+            else:
+                _command(config_name, task)
+
+        return main
+
+    return decorate
+
+
+def _command(config_name: str, task: Task) -> None:
+    """One call of the command line. Ends with SystemExit after a mistake, returns otherwise."""
+    if os.environ.get("MHIPNN_DEBUG", "0") not in ("", "0"):
+        with _full_errors():
+            _hydra(config_name, task)
+        return
+    from .explain import MISTAKES
+
+    job = _Job(config_name, task)
+    try:
+        with _full_errors():
+            _hydra(config_name, job.guarded())
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except MISTAKES as error:
+        if error not in job.told:
+            job.tell(error)
+    if job.told:
+        sys.exit(1)
+
+
+class _Job:
+    """The task with its mistakes told as they happen, so that the other jobs of a sweep still run."""
+
+    def __init__(self, config_name: str, task: Task) -> None:
+        self.config_name = config_name
+        self.task = task
+        self.told: list[Exception] = []
+
+    def tell(self, error: Exception) -> None:
+        from .explain import one_line
+
+        print("error:", one_line(error, self._known_keys), file=sys.stderr, flush=True)
+        self.told.append(error)
+
+    def guarded(self) -> Task:
+        from .explain import MISTAKES
+
+        here = os.getpid()
+
+        @wraps(self.task)
+        def run(cfg: DictConfig) -> Any:
+            try:
+                _check_complete(cfg)
+                return self.task(cfg)
+            except MISTAKES as error:
+                if os.getpid() != here:  # a launcher's worker: the command learns of it only by the exception
+                    raise
+                self.tell(error)
+                return None
+
+        return run
+
+    def _known_keys(self) -> list[str]:
+        """Keys of the configuration with the same choices of groups but none of the values."""
+        choices = [arg for arg in sys.argv[1:] if "=" in arg and (conf_dir() / arg.partition("=")[0]).is_dir()]
+        for overrides in (choices, []):
+            try:
+                return _flat_keys(compose_config(self.config_name, overrides))
+            except Exception:  # the choices are misspelt as well
+                continue
+        return []
+
+
+def _hydra(config_name: str, task: Task) -> None:
+    import hydra
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    if parser.parse_args().info == "plugins":
+        _print_plugins()
+        return
+    registry.load_plugins()
+    hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base=HYDRA_VERSION)(task)()
+
+
+def _refuse_flag(message: str) -> None:
+    raise ConfigError(f"{message}; settings are written key=value, flags are listed by --hydra-help")
+
+
+@contextmanager
+def _full_errors() -> Iterator[None]:
+    """Let Hydra pass exceptions on in place of printing them itself."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def _check_complete(cfg: DictConfig) -> None:
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: add {missing[0]}=... to the command line")
+
+
+def _flat_keys(node: Any, prefix: str = "") -> list[str]:
+    if isinstance(node, ListConfig) or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+        return []
+    keys = []
+    for key in node:
+        path = f"{prefix}{key}"
+        keys.append(path)
+        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, str(key)):
+            keys += _flat_keys(node[key], f"{path}.")
+    return keys
+
+
+def _print_plugins() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Registered with mhipnn (entry-point group mhipnn.plugins)", title_justify="left")
+    for column in ("kind", "name", "package", "import path"):
+        table.add_column(column, overflow="fold")
+    previous = None
+    for entry in registry.entries():
+        table.add_row(entry.kind if entry.kind != previous else "", entry.name, entry.package, entry.target)
+        previous = entry.kind
+    Console().print(table)

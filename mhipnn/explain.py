@@ -1,0 +1,105 @@
+"""One line for every mistake that can be made at the command line, in place of a traceback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from .errors import UserError, suggest
+
+# What is the user's to mend; anything else is a bug and keeps its traceback.
+MISTAKES: tuple[type[Exception], ...] = (UserError, HydraException, OmegaConfBaseException, YAMLError, OSError)
+
+DEBUG_HINT = " (MHIPNN_DEBUG=1 shows the traceback)"
+
+
+def one_line(error: Exception, known_keys: Callable[[], Iterable[str]]) -> str:
+    """What went wrong and what to do, without a line break.
+
+    Args:
+        error: one of `MISTAKES`.
+        known_keys: all keys that the configuration has, called only if a key was misspelt.
+    """
+    return " ".join(_explain(error, known_keys).split())
+
+
+def _explain(error: Exception, known_keys: Callable[[], Iterable[str]]) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException):
+        return _unknown_choice(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override!r}: write key=value (quote the value if it holds spaces, commas or brackets)"
+        )
+    if isinstance(error, InstantiationException):
+        return _failed_target(error, known_keys)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{_first_line(error)}: give it as key=value"
+    if isinstance(error, OSError):
+        return _system_error(error)
+    if (key := _unknown_key(error)) is not None:
+        return f"unknown key {key!r}: {_near_keys(key, known_keys())}"
+    return _first_line(error)
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    if not group or error.options is None:
+        return _first_line(error)
+    return f"{group}={choice}: group {group!r} has no choice {choice!r}: {suggest(choice, error.options)}"
+
+
+def _unknown_key(error: Exception) -> str | None:
+    match = re.match(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", str(error))
+    if match is None or not re.search("not in struct|No match in the defaults list|does not exist", _chain(error)):
+        return None
+    return match[1].partition("@")[0]
+
+
+def _near_keys(key: str, known: Iterable[str]) -> str:
+    keys = sorted(known)
+    # ``n_features`` is as good a hint for ``model.n_features`` as a misspelling of the whole path
+    by_leaf = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = get_close_matches(key, keys, n=3, cutoff=0.6) or by_leaf[:3]
+    if near:
+        return suggest(near[0], near) if len(near) == 1 else "did you mean " + " or ".join(map(repr, near)) + "?"
+    return "at the top level there are " + ", ".join(k for k in keys if "." not in k)
+
+
+def _failed_target(error: InstantiationException, known_keys: Callable[[], Iterable[str]]) -> str:
+    """Hydra wraps what a class raised; its cause is the message, the key says where."""
+    match = re.search(r"full_key: (\S+)", str(error))
+    where = f"{match[1]}: " if match else ""
+    cause = error.__cause__
+    if isinstance(cause, UserError):
+        return where + str(cause)
+    if isinstance(cause, MISTAKES) and not isinstance(cause, InstantiationException):
+        return where + _explain(cause, known_keys)
+    if isinstance(cause, Exception):
+        return where + (_first_line(cause) or type(cause).__name__) + DEBUG_HINT
+    return where + _first_line(error) + DEBUG_HINT
+
+
+def _system_error(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    advice = "; choose another folder with output_root=..." if isinstance(error, PermissionError) else ""
+    return f"{where}{error.strerror or _first_line(error)}{advice}{DEBUG_HINT}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _chain(error: BaseException) -> str:
+    texts = []
+    at: BaseException | None = error
+    while at is not None:
+        texts.append(str(at))
+        at = at.__cause__
+    return "\n".join(texts)
