@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -113,6 +113,7 @@ class _Job:
         def run(cfg: DictConfig) -> Any:
             try:
                 _check_complete(cfg)
+                _check_types(cfg, self.config_name)
                 return self.task(cfg)
             except MISTAKES as error:
                 if os.getpid() != here:  # a launcher's worker: the command learns of it only by the exception
@@ -146,7 +147,7 @@ def _hydra(config_name: str, task: Task) -> None:
     hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base=HYDRA_VERSION)(task)()
 
 
-def _refuse_flag(message: str) -> None:
+def _refuse_flag(message: str) -> NoReturn:
     raise ConfigError(f"{message}; settings are written key=value, flags are listed by --hydra-help")
 
 
@@ -170,14 +171,52 @@ def _check_complete(cfg: DictConfig) -> None:
         raise ConfigError(f"{missing[0]} is not set: add {missing[0]}=... to the command line")
 
 
+def _check_types(cfg: DictConfig, config_name: str) -> None:
+    """A number stays a number and a switch a switch, before anything is computed with them.
+
+    Settings of the trainer and the logger are left alone: theirs may have several types (``devices=auto``).
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    groups = set(HydraConfig.get().runtime.choices)
+    given = [override for override in HydraConfig.get().overrides.task if override[0] not in "+~"]
+    choices = [override for override in given if override.partition("=")[0] in groups]
+    keys = [override.partition("=")[0] for override in given if override not in choices]
+    keys = [key for key in keys if key.partition(".")[0] not in ("trainer", "logger")]
+    if not keys:
+        return
+    defaults = compose_config(config_name, choices)
+    for key in keys:
+        default, value = (OmegaConf.select(node, key, throw_on_missing=False) for node in (defaults, cfg))
+        wanted = _wanted_type(default)
+        if value is None or wanted is None:
+            continue
+        if isinstance(value, wanted[1]) and isinstance(value, bool) == isinstance(default, bool):
+            continue
+        raise ConfigError(f"{key}={value}: expected {wanted[0]}, as the default {default} is")
+
+
+def _wanted_type(default: Any) -> tuple[str, tuple[type, ...]] | None:
+    """What a value must be, in words and as types; None if anything goes."""
+    if isinstance(default, bool):
+        return "true or false", (bool,)
+    if isinstance(default, (int, float)):
+        return "a number", (int, float)
+    if isinstance(default, ListConfig):
+        return "a list [a,b,...]", (ListConfig,)
+    if isinstance(default, DictConfig):
+        return "a group of settings", (DictConfig,)
+    return None
+
+
 def _flat_keys(node: Any, prefix: str = "") -> list[str]:
     if isinstance(node, ListConfig) or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return []
-    keys = []
-    for key in node:
+    keys: list[str] = []
+    for key in map(str, node):
         path = f"{prefix}{key}"
         keys.append(path)
-        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, str(key)):
+        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
             keys += _flat_keys(node[key], f"{path}.")
     return keys
 

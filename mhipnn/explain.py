@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -14,6 +15,8 @@ from .errors import UserError, suggest
 
 # What is the user's to mend; anything else is a bug and keeps its traceback.
 MISTAKES: tuple[type[Exception], ...] = (UserError, HydraException, OmegaConfBaseException, YAMLError, OSError)
+
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
 
 DEBUG_HINT = " (MHIPNN_DEBUG=1 shows the traceback)"
 
@@ -88,7 +91,7 @@ def _failed_target(error: InstantiationException, known_keys: Callable[[], Itera
 
 def _system_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    advice = "; choose another folder with output_root=..." if isinstance(error, PermissionError) else ""
+    advice = "; choose another folder with output_root=..." if error.errno in _NOT_WRITABLE else ""
     return f"{where}{error.strerror or _first_line(error)}{advice}{DEBUG_HINT}"
 
 

@@ -175,7 +175,7 @@ def _same(path: Path, config: Any) -> bool:
     return isinstance(stored, dict) and _identity(stored) == _identity(config)
 
 
-def _identity(config: dict[str, Any]) -> str:
+def _identity(config: Mapping[Any, Any]) -> str:
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     return OmegaConf.to_yaml(OmegaConf.create(kept), sort_keys=True)
 
