@@ -1,0 +1,53 @@
+"""``python -m mhipnn.generate``: make or find the labels of a dataset and say what is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from ..potential import torque
+from .datamodule import SpinDataModule
+from .statistics import rms
+
+
+def run(cfg: DictConfig) -> dict[str, Any]:
+    """Label ``cfg.data`` if need be, print a table of its splits, and return its rows with the folder.
+
+    Raises:
+        UserError: whatever labelling refuses.
+    """
+    # Labels know nothing of edges, so no model needs to be chosen here.
+    data: SpinDataModule = instantiate(cfg.data, cutoff=None)
+    data.prepare_data()
+    rows = {split: _summary(data, split) for split in data.split_names}
+    _print(data, rows)
+    return {"folder": str(data.folder), "splits": rows}
+
+
+def _summary(data: SpinDataModule, split: str) -> dict[str, float | str]:
+    labelled = data.labelled(split)
+    sites = np.unique(labelled.n_sites)
+    return {
+        "realisations": len(np.unique(labelled.realisation)),
+        "configurations": len(labelled),
+        "sites": str(sites[0]) if len(sites) == 1 else f"{sites[0]}..{sites[-1]}",
+        "energy_per_site_mean": float(labelled.energy_per_site.mean()),
+        "energy_per_site_std": float(labelled.energy_per_site.std()),
+        "torque_rms": rms(torque(labelled.spins, labelled.field)),
+        "mebibytes": sum(path.stat().st_size for path in data.folder.glob(f"{split}-*.h5")) / 2**20,
+    }
+
+
+def _print(data: SpinDataModule, rows: dict[str, dict[str, float | str]]) -> None:
+    table = Table(title=f"Labels: {data.definition.name}", caption=f"{data.folder}")
+    table.add_column("split")
+    for title in ("realisations", "configurations", "sites", "E/N mean", "E/N std", "rms torque", "MiB"):
+        table.add_column(title, justify="right")
+    for split, row in rows.items():
+        table.add_row(split, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
