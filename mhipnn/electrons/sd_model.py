@@ -168,7 +168,7 @@ def _ensemble(model: SDModel, n_sites: int) -> Ensemble:
         return FixedMu(model.temperature, model.mu)
     number = float(model.filling or 0.0) * n_sites
     nearest = round(number)
-    return FixedNumber(model.temperature, float(nearest) if 0 < nearest and abs(number - nearest) < 1e-9 else number)
+    return FixedNumber(model.temperature, float(nearest) if nearest > 0 and abs(number - nearest) < 1e-9 else number)
 
 
 def _require_finite_matrix(H: Tensor) -> None:
