@@ -38,13 +38,13 @@ def compose_config(config_name: str, overrides: Sequence[str] = ()) -> DictConfi
     from hydra.core.global_hydra import GlobalHydra
 
     registry.load_plugins()
-    outer = GlobalHydra.get_state()  # a notebook or a running command may have its own
+    outer = GlobalHydra.instance().hydra  # a notebook or a running command may have its own
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), job_name=config_name, version_base=HYDRA_VERSION):
             return compose(config_name, overrides=list(overrides))
     finally:
-        GlobalHydra.set_state(outer)
+        GlobalHydra.instance().hydra = outer
 
 
 def app(config_name: str) -> Callable[[Task], Callable[..., None]]:
@@ -101,7 +101,7 @@ class _Job:
     def tell(self, error: Exception) -> None:
         from .explain import one_line
 
-        print("error:", one_line(error, self._known_keys), file=sys.stderr, flush=True)
+        print("error:", one_line(error, self._known_keys, _choices), file=sys.stderr, flush=True)
         self.told.append(error)
 
     def guarded(self) -> Task:
@@ -140,7 +140,10 @@ def _hydra(config_name: str, task: Task) -> None:
 
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
-    if parser.parse_args().info == "plugins":
+    args = parser.parse_args()
+    if sum(map(bool, (args.run, args.cfg, args.multirun, args.info, args.shell_completion))) > 1:
+        _refuse_flag("only one of --cfg, --multirun, --info and --shell-completion at a time")
+    if args.info == "plugins":
         _print_plugins()
         return
     registry.load_plugins()
@@ -163,6 +166,15 @@ def _full_errors() -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def _choices(group: str) -> list[str]:
+    from hydra.core.config_store import ConfigStore
+
+    node: Any = ConfigStore.instance().repo
+    for part in group.split("/"):
+        node = node.get(part, {}) if isinstance(node, dict) else {}
+    return sorted({path.stem for path in (conf_dir() / group).glob("*.yaml")} | {Path(name).stem for name in node})
 
 
 def _check_complete(cfg: DictConfig) -> None:

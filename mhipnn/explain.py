@@ -21,27 +21,32 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENO
 DEBUG_HINT = " (MHIPNN_DEBUG=1 shows the traceback)"
 
 
-def one_line(error: Exception, known_keys: Callable[[], Iterable[str]]) -> str:
+Keys = Callable[[], Iterable[str]]
+Choices = Callable[[str], Iterable[str]]
+
+
+def one_line(error: Exception, known_keys: Keys, choices: Choices) -> str:
     """What went wrong and what to do, without a line break.
 
     Args:
         error: one of `MISTAKES`.
         known_keys: all keys that the configuration has, called only if a key was misspelt.
+        choices: group -> its choices.
     """
-    return " ".join(_explain(error, known_keys).split())
+    return " ".join(_explain(error, known_keys, choices).split())
 
 
-def _explain(error: Exception, known_keys: Callable[[], Iterable[str]]) -> str:
+def _explain(error: Exception, known_keys: Keys, choices: Choices) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException):
-        return _unknown_choice(error)
+        return _unknown_choice(error, choices)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}: write key=value (quote the value if it holds spaces, commas or brackets)"
         )
     if isinstance(error, InstantiationException):
-        return _failed_target(error, known_keys)
+        return _failed_target(error, known_keys, choices)
     if isinstance(error, MissingMandatoryValue):
         return f"{_first_line(error)}: give it as key=value"
     if isinstance(error, OSError):
@@ -51,11 +56,15 @@ def _explain(error: Exception, known_keys: Callable[[], Iterable[str]]) -> str:
     return _first_line(error)
 
 
-def _unknown_choice(error: MissingConfigException) -> str:
-    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-    if not group or error.options is None:
+def _unknown_choice(error: MissingConfigException, choices: Choices) -> str:
+    # Hydra fills in missing_cfg_file only where one of a group is chosen, not for loss=[torque,enrgy]
+    match = re.search(r"Could not (?:find|load) '(?:([^']+)/)?([^']+)'", str(error))
+    if match is None:
         return _first_line(error)
-    return f"{group}={choice}: group {group!r} has no choice {choice!r}: {suggest(choice, error.options)}"
+    group, choice = match.groups()
+    if group is None:
+        return f"there is no configuration {choice!r}"
+    return f"{group}={choice}: group {group!r} has no choice {choice!r}: {suggest(choice, choices(group))}"
 
 
 def _unknown_key(error: Exception) -> str | None:
@@ -69,13 +78,13 @@ def _near_keys(key: str, known: Iterable[str]) -> str:
     keys = sorted(known)
     # ``n_features`` is as good a hint for ``model.n_features`` as a misspelling of the whole path
     by_leaf = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = get_close_matches(key, keys, n=3, cutoff=0.6) or by_leaf[:3]
+    near = get_close_matches(key, keys, n=2, cutoff=0.8) or by_leaf[:3] or get_close_matches(key, keys, cutoff=0.6)
     if near:
-        return suggest(near[0], near) if len(near) == 1 else "did you mean " + " or ".join(map(repr, near)) + "?"
+        return "did you mean " + " or ".join(map(repr, near)) + "?"
     return "at the top level there are " + ", ".join(k for k in keys if "." not in k)
 
 
-def _failed_target(error: InstantiationException, known_keys: Callable[[], Iterable[str]]) -> str:
+def _failed_target(error: InstantiationException, known_keys: Keys, choices: Choices) -> str:
     """Hydra wraps what a class raised; its cause is the message, the key says where."""
     match = re.search(r"full_key: (\S+)", str(error))
     where = f"{match[1]}: " if match else ""
@@ -83,7 +92,7 @@ def _failed_target(error: InstantiationException, known_keys: Callable[[], Itera
     if isinstance(cause, UserError):
         return where + str(cause)
     if isinstance(cause, MISTAKES) and not isinstance(cause, InstantiationException):
-        return where + _explain(cause, known_keys)
+        return where + _explain(cause, known_keys, choices)
     if isinstance(cause, Exception):
         return where + (_first_line(cause) or type(cause).__name__) + DEBUG_HINT
     return where + _first_line(error) + DEBUG_HINT
