@@ -1,0 +1,1 @@
+"""What the states mean: correlations, rollouts compared, figures."""

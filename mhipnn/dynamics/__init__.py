@@ -6,6 +6,7 @@ from .integrators import RK4, Heun, Integrator, LLGState
 from .llg import llg_rate, thermal_field
 from .quench import Frame, Quench, Trajectory
 from .sampling import QuenchSnapshots
+from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
 
 __all__ = [
     "RK4",
@@ -16,6 +17,9 @@ __all__ = [
     "Quench",
     "QuenchSnapshots",
     "Trajectory",
+    "TrajectoryWriter",
     "llg_rate",
+    "read_trajectory",
     "thermal_field",
+    "write_trajectory",
 ]

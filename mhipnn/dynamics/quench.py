@@ -18,11 +18,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Frame:
-    """One recorded instant: time (hbar/t0), spins (R, N, 3), energies (R,) with the external field's share."""
+    """One recorded instant of R replicas.
+
+    Args:
+        time: hbar/t0.
+        spins: (R, N, 3).
+        energies: (R,), the energy of the potential plus -sum_i mu_i B_ext.S_i.
+        fields: (R, N, 3), B_i of the potential alone.
+    """
 
     time: float
     spins: Array
     energies: Array
+    fields: Array
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,16 @@ class Trajectory:
     spins: Array
     energies: Array
     configs: list[SpinConfiguration]
+
+    @classmethod
+    def of(cls, frames: Sequence[Frame], configs: Sequence[SpinConfiguration]) -> Trajectory:
+        """The frames of one run, put together."""
+        return cls(
+            times=np.array([frame.time for frame in frames]),
+            spins=np.stack([frame.spins for frame in frames]),
+            energies=np.stack([frame.energies for frame in frames]),
+            configs=list(configs),
+        )
 
     @property
     def n_replicas(self) -> int:
@@ -121,13 +139,7 @@ class Quench:
             InputError: the configurations differ in size, or their number is not that of the seeds.
             NonFiniteError: NaN or infinity, with replica, site and step.
         """
-        frames = list(self.frames(potential, configs, seeds, progress))
-        return Trajectory(
-            times=np.array([frame.time for frame in frames]),
-            spins=np.stack([frame.spins for frame in frames]),
-            energies=np.stack([frame.energies for frame in frames]),
-            configs=list(configs),
-        )
+        return Trajectory.of(list(self.frames(potential, configs, seeds, progress)), configs)
 
     def frames(
         self,
@@ -183,17 +195,17 @@ class Quench:
                 )
 
     def _frame(self, state: LLGState, moments: torch.Tensor, external: torch.Tensor | None) -> Frame:
-        if state.energy is None:
+        if state.energy is None or state.field is None:
             raise RuntimeError("a frame needs an evaluated state")
-        energies = state.energy.detach().to("cpu", torch.float64).numpy().copy()
+        energies, spins = _numpy(state.energy), _numpy(state.spins)
         if external is not None:
-            zeeman = torch.einsum("rn,rna,a->r", moments.double(), state.spins.double(), external.double())
-            energies -= zeeman.cpu().numpy()
+            energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
         if not np.isfinite(energies).all():
             replica = int(np.argmin(np.isfinite(energies)))
             raise NonFiniteError(f"LLG step {state.step}: the energy of replica {replica} is {energies[replica]}")
-        return Frame(
-            round(state.step * self.time_step, 12),
-            state.spins.detach().to("cpu", torch.float64).numpy().copy(),
-            energies,
-        )
+        return Frame(round(state.step * self.time_step, 12), spins, energies, _numpy(state.field))
+
+
+def _numpy(values: torch.Tensor) -> Array:
+    """A float64 copy that no later step can change."""
+    return np.array(values.detach().cpu().numpy(), np.float64)

@@ -1,0 +1,156 @@
+"""Spatial and temporal spin correlations, per realisation and averaged with standard errors (numpy)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..configuration import Array, SpinConfiguration
+from ..dynamics.quench import Trajectory
+from ..errors import InputError
+from ..structures.neighbours import neighbour_list
+
+
+@dataclass(frozen=True)
+class RadialCorrelation:
+    """C(r) = <S_i.S_j> over the pairs in the bin at r.
+
+    Args:
+        r: (B,), middles of the bins, mean spacings.
+        value: (..., B); NaN where a bin holds no pair.
+        count: (B,) or (R, B), directed pairs i <- j in each bin (every pair counts twice, in ``value`` too).
+    """
+
+    r: Array
+    value: Array
+    count: np.ndarray
+
+
+class MeanAndError(NamedTuple):
+    mean: Array
+    error: Array
+    n: np.ndarray
+
+
+def spin_correlation(
+    config: SpinConfiguration, spins: Array | None = None, r_max: float = 5.0, bin_width: float = 0.5
+) -> RadialCorrelation:
+    """C(r) = (1/n_r) sum_{pairs at r} S_i.S_j over i != j and all periodic images within r_max.
+
+    Pairs of a site with its own image (boxes narrower than r_max) are left out: they are 1 by construction.
+
+    Args:
+        config: sites, and the spins if ``spins`` is not given.
+        spins: (..., N, 3), any number of spin states on these sites (leading axes are kept).
+        r_max: largest distance, mean spacings; the last bin ends there or before.
+        bin_width: bins are [k, k+1) bin_width.
+
+    Raises:
+        InputError: r_max or bin_width not positive, or spins of another shape.
+    """
+    spins = config.spins if spins is None else np.asarray(spins, float)
+    if spins.shape[-2:] != (config.n_sites, 3):
+        raise InputError(f"spin correlation: spins have shape {spins.shape}, need (..., {config.n_sites}, 3)")
+    if not (bin_width > 0 and r_max >= bin_width):
+        raise InputError(
+            f"spin correlation: r_max {r_max} and bin_width {bin_width} must be positive, r_max the larger"
+        )
+    n_bins = int(r_max / bin_width + 1e-9)
+    edges = neighbour_list(config.positions, config.cell, config.pbc, n_bins * bin_width)
+    i, j = edges.receiver, edges.source
+    distance = np.linalg.norm(config.positions[j] - config.positions[i] + edges.offset, axis=1)
+    kept = (i != j) & (distance < n_bins * bin_width)
+    i, j, bins = i[kept], j[kept], (distance[kept] / bin_width).astype(int)
+    bins = np.minimum(bins, n_bins - 1)
+    count = np.bincount(bins, minlength=n_bins)
+    states = spins.reshape(-1, config.n_sites, 3)
+    sums = np.stack([np.bincount(bins, (state[i] * state[j]).sum(-1), minlength=n_bins) for state in states])
+    value = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+    middle = np.asarray((np.arange(n_bins) + 0.5) * bin_width, np.float64)
+    return RadialCorrelation(middle, value.reshape(*spins.shape[:-2], n_bins), count)
+
+
+def trajectory_correlation(trajectory: Trajectory, r_max: float = 5.0, bin_width: float = 0.5) -> RadialCorrelation:
+    """C(r, t) of every realisation: ``value`` (T, R, B), ``count`` (R, B). See :func:`spin_correlation`."""
+    each = [
+        spin_correlation(config, trajectory.spins[:, replica], r_max, bin_width)
+        for replica, config in enumerate(trajectory.configs)
+    ]
+    return RadialCorrelation(
+        each[0].r, np.stack([one.value for one in each], axis=1), np.stack([one.count for one in each])
+    )
+
+
+def mean_and_error(values: Array, axis: int) -> MeanAndError:
+    """Mean over realisations and its standard error s/sqrt(n), s with n - 1 degrees of freedom.
+
+    A realisation whose bin holds no pair is NaN there and is not counted: ``n`` is the number that were. The mean of
+    none is NaN, the error of fewer than two is NaN.
+    """
+    finite = np.isfinite(values)
+    n = finite.sum(axis)
+    total = np.where(finite, values, 0.0).sum(axis)
+    mean = np.where(n > 0, total / np.maximum(n, 1), np.nan)
+    squares = np.where(finite, (values - np.expand_dims(mean, axis)) ** 2, 0.0).sum(axis)
+    error = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1) / np.maximum(n, 1)), np.nan)
+    return MeanAndError(mean, error, n)
+
+
+def autocorrelation(trajectory: Trajectory, waiting_time: float = 0.0) -> tuple[Array, Array]:
+    """A(t, t_w) = (1/N) sum_i S_i(t_w).S_i(t_w + t) for every realisation.
+
+    Args:
+        waiting_time: t_w, hbar/t0; the recorded instant nearest to it is taken.
+
+    Returns:
+        times t (T',), from 0, and A (T', R).
+
+    Raises:
+        InputError: t_w outside of the trajectory.
+    """
+    times = trajectory.times
+    if not times[0] <= waiting_time <= times[-1]:
+        raise InputError(f"autocorrelation: t_w = {waiting_time} is outside of the trajectory, 0 to {times[-1]}")
+    start = int(np.abs(times - waiting_time).argmin())
+    later = trajectory.spins[start:]
+    return times[start:] - times[start], np.einsum("trna,rna->tr", later, later[0]) / trajectory.n_sites
+
+
+def structure_factor(config: SpinConfiguration, spins: Array | None = None, q_max: float = 7.0) -> tuple[Array, Array]:
+    """S(q) = (1/N) |sum_i S_i exp(-i q.R_i)|^2 on the q that the periodic box allows, 0 <= |q| <= q_max.
+
+    Args:
+        config: sites, and the spins if ``spins`` is not given.
+        spins: (..., N, 3).
+        q_max: inverse mean spacing.
+
+    Returns:
+        q (Q, 3), sorted by length, and S (..., Q).
+    """
+    spins = config.spins if spins is None else np.asarray(spins, float)
+    reciprocal = 2 * np.pi * np.linalg.inv(config.cell).T
+    # |m_a| <= |q| |a| / 2 pi for q = sum_a m_a b_a; only periodic directions have allowed q other than 0.
+    reach = np.where(config.pbc, np.floor(q_max * np.linalg.norm(config.cell, axis=1) / (2 * np.pi) + 1e-9), 0)
+    axes = [np.arange(-n, n + 1) for n in reach]
+    q = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) @ reciprocal
+    length = np.linalg.norm(q, axis=1)
+    q = q[length <= q_max * (1 + 1e-9)]
+    q = q[np.argsort(np.linalg.norm(q, axis=1), kind="stable")]
+    amplitude = np.einsum("...na,nq->...aq", spins, np.exp(-1j * config.positions @ q.T))
+    return q, (np.abs(amplitude) ** 2).sum(-2) / config.n_sites
+
+
+def shell_average(q: Array, values: Array, width: float) -> tuple[Array, Array]:
+    """Averages of S(q) over shells of |q|: middles (K,) of the shells that hold a q, and values (..., K)."""
+    shell = (np.linalg.norm(q, axis=1) / width).astype(int)
+    numbers, where, count = np.unique(shell, return_inverse=True, return_counts=True)
+    member = (where[:, None] == np.arange(len(numbers))) / count
+    return (numbers + 0.5) * width, values @ member
+
+
+def nearest_instants(times: Array, wanted: Sequence[float]) -> list[int]:
+    """Indices of the recorded times nearest to the wanted ones, each once, in order of time."""
+    return sorted({int(np.abs(times - time).argmin()) for time in wanted})

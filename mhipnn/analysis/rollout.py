@@ -1,0 +1,140 @@
+"""One quench, two potentials: do the learned spins order like the exact ones?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from ..configuration import Array, SpinConfiguration
+from ..dynamics.quench import Quench, Trajectory
+from ..potential import Potential
+from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation
+from .parity import nrmse, r_squared
+
+N_ERRORS = 2.0
+
+
+@dataclass(frozen=True)
+class RolloutComparison:
+    """The same quench from the same spins under the same noise, with the exact and with the learned potential.
+
+    Args:
+        exact, learned: the trajectories, R realisations at the same T times.
+        exact_correlation, learned_correlation: C(r, t) of every realisation, ``value`` (T, R, B).
+        torques: (T, R, N, 3), exact ones along the exact trajectory.
+        learned_torques: (T, R, N, 3), learned ones at the same spins, those of the exact trajectory.
+    """
+
+    exact: Trajectory
+    learned: Trajectory
+    exact_correlation: RadialCorrelation
+    learned_correlation: RadialCorrelation
+    torques: Array
+    learned_torques: Array
+
+    @property
+    def times(self) -> Array:
+        return self.exact.times
+
+    @cached_property
+    def exact_mean(self) -> MeanAndError:
+        """C(r, t) over realisations, each (T, B)."""
+        return mean_and_error(self.exact_correlation.value, axis=1)
+
+    @cached_property
+    def learned_mean(self) -> MeanAndError:
+        """C(r, t) over realisations, each (T, B)."""
+        return mean_and_error(self.learned_correlation.value, axis=1)
+
+    @cached_property
+    def torque_r2(self) -> Array:
+        """R^2 of the learned torques at each time of the exact trajectory, (T,)."""
+        return np.array([r_squared(*pair) for pair in zip(self.torques, self.learned_torques, strict=True)])
+
+    @cached_property
+    def correlation_deviation(self) -> Array:
+        """C_learned - C_exact of the means, (T, B)."""
+        return self.learned_mean.mean - self.exact_mean.mean
+
+    @cached_property
+    def energy_deviation(self) -> Array:
+        """(E_learned - E_exact)/N of the means over realisations, each potential along its own trajectory, (T,)."""
+        return (self.learned.energies - self.exact.energies).mean(1) / self.exact.n_sites
+
+    def fraction_within(self, n_errors: float = N_ERRORS, combined: bool = False) -> float:
+        """Fraction of the (r, t) bins with |C_learned - C_exact| <= n_errors x standard error.
+
+        C is the mean over the realisations; the standard error is that of the exact mean over realisations (ddof = 1),
+        or with ``combined`` the root of the sum of both squares. t = 0 is left out, where both are equal
+        by construction, and so are bins that hold pairs in fewer than two realisations. NaN if no bin is left.
+        """
+        error = self.exact_mean.error
+        if combined:
+            error = np.hypot(error, self.learned_mean.error)
+        counted = np.isfinite(error) & (self.times > 0)[:, None]
+        if not counted.any():
+            return float("nan")
+        return float((np.abs(self.correlation_deviation) <= n_errors * error)[counted].mean())
+
+    def summary(self) -> dict[str, float]:
+        """The numbers of the comparison by name; energies in t0."""
+        spins = self.learned.spins[-1] - self.exact.spins[-1]
+        return {
+            "within_2_errors": self.fraction_within(),
+            "within_2_combined_errors": self.fraction_within(combined=True),
+            "torque_r2": r_squared(self.torques, self.learned_torques),
+            "torque_r2_min": float(self.torque_r2.min()),
+            "torque_nrmse": nrmse(self.torques, self.learned_torques),
+            "max_correlation_deviation": float(np.nanmax(np.abs(self.correlation_deviation))),
+            "max_energy_deviation_per_site": float(np.abs(self.energy_deviation).max()),
+            "final_spin_rms_deviation": float(np.sqrt((spins**2).sum(-1).mean())),
+            "realisations": float(self.exact.n_replicas),
+        }
+
+
+def compare_rollouts(
+    exact: Potential,
+    learned: Potential,
+    configs: Sequence[SpinConfiguration],
+    quench: Quench,
+    seeds: Sequence[int],
+    r_max: float = 5.0,
+    bin_width: float = 0.5,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> RolloutComparison:
+    """Run the quench with both potentials from the spins of ``configs`` and under the same noise.
+
+    Args:
+        exact, learned: the two potentials.
+        configs: R realisations with N sites each.
+        quench: shared by both.
+        seeds: R integers >= 0, of the noise.
+        r_max, bin_width: bins of C(r), mean spacings.
+        progress: called after every step with ("exact" or "learned", steps made, steps in all).
+
+    Raises:
+        InputError, NonFiniteError: see :meth:`mhipnn.dynamics.quench.Quench.run`.
+    """
+    report = {name: None if progress is None else partial(progress, name) for name in ("exact", "learned")}
+    frames = list(quench.frames(exact, configs, seeds, report["exact"]))
+    trajectory = Trajectory.of(frames, configs)
+    rollout = quench.run(learned, configs, seeds, report["learned"])
+    return RolloutComparison(
+        exact=trajectory,
+        learned=rollout,
+        exact_correlation=trajectory_correlation(trajectory, r_max, bin_width),
+        learned_correlation=trajectory_correlation(rollout, r_max, bin_width),
+        torques=np.cross(trajectory.spins, np.stack([frame.fields for frame in frames])),
+        learned_torques=np.cross(trajectory.spins, fields_along(learned, trajectory)),
+    )
+
+
+def fields_along(potential: Potential, trajectory: Trajectory) -> Array:
+    """B_i of a potential at every recorded state of a trajectory, whoever made it, (T, R, N, 3)."""
+    force = potential.prepare(trajectory.configs)
+    states = torch.from_numpy(trajectory.spins).to(force.device, force.dtype)
+    return np.stack([force(spins)[1].detach().cpu().double().numpy() for spins in states])
