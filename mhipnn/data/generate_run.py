@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     return {"folder": str(data.folder), "splits": rows}
 
 
-def _summary(data: SpinDataModule, split: str) -> dict[str, float | str]:
+def _summary(data: SpinDataModule, split: str) -> dict[str, Any]:
     labelled = data.labelled(split)
     sites = np.unique(labelled.n_sites)
     return {
@@ -43,11 +44,15 @@ def _summary(data: SpinDataModule, split: str) -> dict[str, float | str]:
     }
 
 
-def _print(data: SpinDataModule, rows: dict[str, dict[str, float | str]]) -> None:
-    table = Table(title=f"Labels: {data.definition.name}", caption=f"{data.folder}")
+def _print(data: SpinDataModule, rows: dict[str, dict[str, Any]]) -> None:
+    table = Table(title=f"Labels of {data.definition.name}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("split")
-    for title in ("realisations", "configurations", "sites", "E/N mean", "E/N std", "rms torque", "MiB"):
+    for title in ("realisations", "configurations", "sites", "E/N (mean, std)", "torque", "MiB"):
         table.add_column(title, justify="right")
     for split, row in rows.items():
-        table.add_row(split, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+        energy = f"{row['energy_per_site_mean']:.3f}  {row['energy_per_site_std']:.3f}"
+        counts = (str(row[name]) for name in ("realisations", "configurations", "sites"))
+        table.add_row(split, *counts, energy, f"{row['torque_rms']:.4f}", f"{row['mebibytes']:.2f}")
+    console = Console()
+    console.print(table)
+    console.print(f"Torque: rms per component. Folder: {data.folder}", soft_wrap=True)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def available_cpus() -> int:
         return os.cpu_count() or 1
 
 
-def run_jobs(function: Callable[[J], R], jobs: Sequence[J], n_workers: int) -> Iterator[tuple[J, R]]:
+def run_jobs(function: Callable[[J], R], jobs: Sequence[J], n_workers: int) -> Generator[tuple[J, R], None, None]:
     """Yield (job, function(job)) as they finish; jobs start in the given order.
 
     Args:

@@ -44,6 +44,7 @@ def build(node: dict[str, Any], where: str) -> Any:
 
 def build_sources(definition: DatasetDefinition, split: str) -> Sources:
     """Objects for one split; the size split has enlarged structures and its own samplers."""
+    potential = build(definition.potential, "potential")
     structure = build(definition.structure, "structure")
     nodes, where = definition.samplers, "samplers"
     if split == "size":
@@ -56,4 +57,4 @@ def build_sources(definition: DatasetDefinition, split: str) -> Sources:
         structure = structure.enlarged(definition.size_split["factor"])
         nodes, where = definition.size_split["samplers"], "size_split.samplers"
     samplers = {name: build(node, f"{where}.{name}") for name, node in nodes.items()}
-    return Sources(structure, build(definition.potential, "potential"), samplers)
+    return Sources(structure, potential, samplers)
