@@ -1,0 +1,81 @@
+"""Magnetic HIP-NN: hierarchically interacting particles that listen to spin correlations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from ..errors import ConfigError
+from .energy_model import EnergyModel
+from .interaction import Interaction, OnSite
+from .neighbourhood import Neighbourhood
+from .sensitivity import Sensitivity
+from .spin_correlation import legendre, neighbour_dots
+
+
+class MHIP(EnergyModel):
+    """HIP-NN made magnetic (DESIGN of the method: docs/model.md).
+
+    Blocks of one interaction layer (``Interaction``: sensitivities times Legendre polynomials of S_i.S_j) and some
+    residual on-site layers; a linear readout after every block gives the hierarchy e_i^(n). Pair correlations become
+    many-spin ones by stacking, since z_j already carries S_j.S_k. E is invariant under spin rotations
+    independently of space rotations, under reflections, translations, permutations and time reversal if ``l_max`` >= 1
+    only through S_i.S_j, which is even in the spins.
+
+    Args:
+        cutoff: r_cut, length.
+        n_features: features per site.
+        n_interactions: blocks.
+        n_sensitivities: radial functions per block.
+        n_onsite: residual layers per block.
+        l_max: highest Legendre order; 0 is the ordinary, non-magnetic HIP-NN.
+        n_species: number of species.
+        r_inner: innermost sensitivity centre, length.
+
+    Source: Lubbers, Smith, Barros, J. Chem. Phys. 148, 241715 (2018) for the hierarchy.
+    """
+
+    def __init__(
+        self,
+        cutoff: float = 3.0,
+        n_features: int = 32,
+        n_interactions: int = 2,
+        n_sensitivities: int = 16,
+        n_onsite: int = 2,
+        l_max: int = 2,
+        n_species: int = 1,
+        r_inner: float = 0.75,
+    ) -> None:
+        super().__init__(cutoff, n_species)
+        if min(n_features, n_interactions) < 1 or min(n_onsite, l_max) < 0:
+            raise ConfigError(
+                f"mhip: need n_features, n_interactions >= 1 and n_onsite, l_max >= 0, got n_features={n_features}, "
+                f"n_interactions={n_interactions}, n_onsite={n_onsite}, l_max={l_max}"
+            )
+        self.l_max = l_max
+        activation = nn.SiLU()
+        widths = [n_species] + [n_features] * n_interactions
+        self.sensitivities = nn.ModuleList(Sensitivity(n_sensitivities, cutoff, r_inner) for _ in widths[1:])
+        self.interactions = nn.ModuleList(
+            Interaction(n_in, n_features, n_sensitivities * (l_max + 1), activation) for n_in in widths[:-1]
+        )
+        self.onsite = nn.ModuleList(
+            nn.Sequential(*(OnSite(n_features, activation) for _ in range(n_onsite))) for _ in widths[1:]
+        )
+        self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
+
+    def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
+        return [s(neighbours.distance) * neighbours.mask[..., None] for s in self.sensitivities]
+
+    def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
+        polynomials = legendre(neighbour_dots(spins, neighbours.gather(spins)), self.l_max)
+        features = one_hot(neighbours.species, self.n_species).to(spins.dtype)
+        terms = []
+        for layer, (interaction, onsite, readout) in enumerate(
+            zip(self.interactions, self.onsite, self.readouts, strict=True)
+        ):
+            weights = torch.einsum("ikl,ikn->ikln", polynomials, couplings[layer]).flatten(2)
+            features = onsite(interaction(features, weights, neighbours))
+            terms.append(readout(features))
+        return torch.cat(terms, dim=-1)

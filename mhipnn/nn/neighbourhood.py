@@ -1,0 +1,51 @@
+"""The geometry around every site, in the padded layout that the networks work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.graph import SpinGraph
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Neighbours of N sites, padded to the largest number of neighbours K.
+
+    ``index`` (N, K): the neighbour j in slot k of site i (0 in empty slots);
+    ``mask`` (N, K): 1 where the slot is filled, else 0; ``distance`` (N, K): |r_ij| (1 in empty slots);
+    ``species`` (N,). Everything here depends on the frozen geometry alone, not on spins.
+    """
+
+    index: Tensor
+    mask: Tensor
+    distance: Tensor
+    species: Tensor
+
+    @property
+    def n_sites(self) -> int:
+        return self.index.shape[0]
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Values of the neighbours: (N, F) -> (N, K, F). Empty slots hold site 0 and must meet a zero weight."""
+        return values.index_select(0, self.index.reshape(-1)).view(*self.index.shape, values.shape[-1])
+
+
+def neighbourhood(graph: SpinGraph, positions: Tensor) -> Neighbourhood:
+    """Pad the edges of a graph (sorted by receiver) into a neighbourhood; differentiable in ``positions`` (N, 3)."""
+    source, receiver = graph.edge_index
+    n_sites, n_edges = len(positions), len(source)
+    counts = torch.bincount(receiver, minlength=n_sites)
+    width = int(counts.max()) if n_edges else 0
+    slot = torch.arange(n_edges, device=source.device) - (counts.cumsum(0) - counts)[receiver]
+    place = receiver * width + slot
+
+    index = source.new_zeros(n_sites * width).index_copy(0, place, source)
+    mask = positions.new_zeros(n_sites * width).index_fill(0, place, 1.0)
+    vector = positions[source] - positions[receiver] + graph.edge_offset
+    # Ones in the empty slots keep 1/r and its derivatives finite there; the mask removes them.
+    distance = positions.new_ones(n_sites * width).index_copy(0, place, vector.norm(dim=-1))
+    shape = (n_sites, width)
+    return Neighbourhood(index.view(shape), mask.view(shape), distance.view(shape), graph.species)

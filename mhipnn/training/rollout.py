@@ -1,0 +1,83 @@
+"""The test that counts: the same LLG quench with the exact electrons and with the network."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..analysis.rollout import RolloutComparison, compare_rollouts
+from ..configuration import SpinConfiguration
+from ..dynamics.quench import Quench
+from ..errors import ConfigError
+from ..nn.network_potential import NetworkPotential
+from ..structures.spins import random_spins
+
+
+class LLGRollout(Callback):
+    """Quench held-out realisations with both potentials, from the same spins and under the same noise.
+
+    Runs when the test ends (the weights are then those of the best checkpoint) and, if asked, during the fit.
+    Logs torque R^2 along the exact trajectory, the deviation of the energy and of C(r, t), and the fraction of
+    (r, t) bins in which C agrees within two standard errors. ``result`` holds the whole comparison.
+
+    Args:
+        quench: the dynamics of both runs.
+        n_realisations: realisations of the test split (fewer if it has fewer).
+        every_n_epochs: also after every so many epochs; None: at the end only.
+        seed: of the starting spins and the noise.
+    """
+
+    def __init__(
+        self, quench: Quench, n_realisations: int = 8, every_n_epochs: int | None = None, seed: int = 0
+    ) -> None:
+        if n_realisations < 1 or (every_n_epochs is not None and every_n_epochs < 1):
+            raise ConfigError(
+                f"llg_rollout: n_realisations and every_n_epochs must be >= 1, got {n_realisations} and {every_n_epochs}"
+            )
+        self.quench = quench
+        self.n_realisations = n_realisations
+        self.every_n_epochs = every_n_epochs
+        self.seed = seed
+        self.result: RolloutComparison | None = None
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if self.every_n_epochs and not trainer.sanity_checking and epoch % self.every_n_epochs == 0:
+            self._compare(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._compare(trainer, pl_module)
+
+    def _compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule
+        starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
+        learned = NetworkPotential(deepcopy(pl_module.model))
+        n_steps = self.quench.n_steps
+        with Progress(
+            TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("step {task.completed}/{task.total}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
+        ) as bar:  # fmt: skip
+            tasks = {
+                name: bar.add_task(f"LLG quench of {len(starts)} realisations, {name}", total=n_steps)
+                for name in ("exact", "learned")
+            }
+            self.result = compare_rollouts(
+                data.potential(),
+                learned,
+                starts,
+                self.quench,
+                seeds=[self.seed + number for number in range(len(starts))],
+                progress=lambda name, done, _: bar.update(tasks[name], completed=done),
+            )
+        for logger in trainer.loggers:
+            logger.log_metrics({f"rollout/{k}": v for k, v in self.result.summary().items()}, trainer.global_step)
+
+    def starts(self, configs: list[SpinConfiguration], realisations: np.ndarray) -> list[SpinConfiguration]:
+        """The first realisations of a split with uncorrelated spins that no label was made of."""
+        _, first = np.unique(realisations, return_index=True)
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(1,)))
+        chosen = [configs[index] for index in first[: self.n_realisations]]
+        return [config.with_spins(random_spins(config.n_sites, rng)) for config in chosen]

@@ -1,0 +1,157 @@
+"""``mhipnn.train`` as a function: labels, fit, test, rollout, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from hydra.utils import get_class, instantiate
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig, OmegaConf
+
+from .. import registry
+from ..data.datamodule import SpinDataModule
+from ..errors import ConfigError
+from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
+from ..nn.energy_model import EnergyModel
+from ..run_folder import RunFolder
+from .predictions import predict
+from .report import Report, collect_metrics
+from .task import SpinTask
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train, test and roll out one model; everything that comes of it lies in the run's folder.
+
+    Args:
+        cfg: as composed from ``conf/train.yaml``.
+
+    Returns:
+        The numbers of metrics.json.
+
+    Raises:
+        UserError: a mistake in the configuration, in the data, or a number that is not finite.
+    """
+    _quiet_lightning()
+    clock = Clock()
+    lightning.seed_everything(cfg.seed, verbose=False)
+    data: SpinDataModule = instantiate(cfg.data)
+    model = build_model(cfg)
+    losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
+    record = describe(cfg, data)
+    parts = (data.definition.name, record.model)
+    with RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
+        with clock("labels"):
+            data.prepare_data()
+            data.setup()
+        model.fit_scale(data.statistics)
+        task = SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+        callbacks = _callbacks(cfg, folder)
+        best = _checkpointing(callbacks)
+        with _logger(cfg, folder) as logger:
+            trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(folder.path))
+            with clock("fit"):
+                _fit(trainer, task, data, folder)
+            # Read back what a user will load, so that the numbers are those of the file.
+            model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
+            with clock("test_and_rollout"):
+                trainer.test(task, datamodule=data, verbose=False)
+                loaders = zip(data.split_names[2:], data.test_dataloader(), strict=True)
+                predictions = {split: predict(model, loader) for split, loader in loaders}
+            metrics = collect_metrics(trainer, model) | clock.seconds()
+            metrics["val/torque_r2"] = float(best.best_model_score or float("nan"))
+            Report(folder, trainer, predictions, metrics).write()
+    return metrics
+
+
+def build_model(cfg: DictConfig) -> EnergyModel:
+    """The model of a configuration in the precision of its data."""
+    model = instantiate(cfg.model)
+    if not isinstance(model, EnergyModel):
+        raise ConfigError(f"model._target_={cfg.model._target_} is not a mhipnn.nn.energy_model.EnergyModel")
+    return model.in_precision(getattr(torch, cfg.data.dtype))
+
+
+def describe(cfg: DictConfig, data: SpinDataModule) -> CheckpointRecord:
+    """What the checkpoints of this run say about the model: a registered name and plain arguments."""
+    node: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    return CheckpointRecord(
+        model=registry.name_of("model", get_class(node.pop("_target_"))),
+        arguments=node,
+        dtype=cfg.data.dtype,
+        metadata={
+            "dataset": {"name": data.definition.name, **data.definition.to_dict()},
+            "units": {"energy": "t0", "length": "mean spacing", "time": "hbar/t0"},
+        },
+    )
+
+
+def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, folder: RunFolder) -> None:
+    last = folder.checkpoints / "last.ckpt"
+    resumable = folder.resumed and last.is_file()
+    if resumable:
+        read_checkpoint(last)  # a damaged or foreign file is refused here, in one line
+    trainer.fit(task, datamodule=data, ckpt_path=last if resumable else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _callbacks(cfg: DictConfig, folder: RunFolder) -> list[Callback]:
+    nodes = [node for node in (cfg.callbacks or {}).values() if node is not None]
+    callbacks: list[Callback] = [instantiate(node) for node in nodes]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str(folder.checkpoints)
+    return callbacks
+
+
+def _checkpointing(callbacks: list[Callback]) -> ModelCheckpoint:
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint):
+            return callback
+    raise ConfigError("callbacks: a run needs a ModelCheckpoint; keep callbacks.checkpoint of callbacks=default")
+
+
+@contextmanager
+def _logger(cfg: DictConfig, folder: RunFolder) -> Iterator[Logger | bool]:
+    if not cfg.get("logger"):
+        yield False
+        return
+    logger = instantiate(cfg.logger, save_dir=str(folder.path))
+    try:
+        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+        yield logger
+    finally:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()  # else the next run of a sweep would write into this one
+
+
+class Clock:
+    """Seconds of the stages of a run, and since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._stages[stage] = time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        stages = self._stages | {"total": time.perf_counter() - self._start}
+        return {f"seconds/{stage}": value for stage, value in stages.items()}
+
+
+def _quiet_lightning() -> None:
+    """Device tables and tips drown what a run has to say."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,127 @@
+"""One LightningModule for every model and every objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..data.graph import SpinGraph
+from ..data.statistics import Statistics
+from ..errors import ConfigError, NonFiniteError
+from ..nn.checkpoint import CheckpointRecord
+from ..nn.energy_model import EnergyModel, Prediction
+from .loss import LossTerm, sites_per_graph
+from .metrics import Accuracy
+
+SPLITS = ("val", "test", "size")
+_OBSERVABLES = ("torque", "tangential", "energy")
+
+
+class SpinTask(LightningModule):
+    """Train an energy model on torques, energies, fields and forces; measure it in torques first.
+
+    Args:
+        model: the energy model, scaled by ``fit_scale``.
+        losses: name -> term; the objective is the sum of weight x term.
+        statistics: of the training split, which normalise the terms.
+        optimizer: parameters -> optimiser.
+        scheduler: (optimiser, total_steps=...) -> schedule stepped after every optimiser step.
+        record: what a checkpoint needs to rebuild the model.
+    """
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        losses: Mapping[str, LossTerm],
+        statistics: Statistics,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        record: CheckpointRecord,
+    ) -> None:
+        super().__init__()
+        if not any(term.weight > 0 for term in losses.values()):
+            raise ConfigError("loss: every term has weight 0; give at least one a positive weight")
+        self.model = model
+        self.losses = dict(losses)
+        self.statistics = statistics
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.record = record
+        self.needs_forces = any(term.needs_forces and term.weight > 0 for term in losses.values())
+        self.accuracy = nn.ModuleDict({s: nn.ModuleDict({o: Accuracy() for o in _OBSERVABLES}) for s in SPLITS})
+
+    def training_step(self, graph: SpinGraph, batch_index: int) -> Tensor:
+        prediction = self.model(graph, forces=self.needs_forces, differentiable=True)
+        values = {name: term(prediction, graph, self.statistics) for name, term in self.losses.items()}
+        loss = torch.stack([self.losses[name].weight * value for name, value in values.items()]).sum()
+        if not torch.isfinite(loss):
+            self._raise_non_finite(prediction, graph, batch_index)
+        rows = {f"train/{name}": value.detach() for name, value in values.items()} | {"train/loss": loss.detach()}
+        self.log_dict(rows, on_step=False, on_epoch=True, batch_size=graph.num_graphs)
+        return loss
+
+    def validation_step(self, graph: SpinGraph, batch_index: int) -> None:
+        self._measure("val", graph)
+
+    def test_step(self, graph: SpinGraph, batch_index: int, dataloader_idx: int = 0) -> None:
+        self._measure(("test", "size")[dataloader_idx], graph)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self._collect("val"), prog_bar=False)
+
+    def on_test_epoch_end(self) -> None:
+        for split in ("test", "size"):
+            if self.accuracy[split]["torque"].update_called:
+                self.log_dict(self._collect(split))
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.model.parameters())
+        scheduler = self.make_scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mhipnn"] = self.record.to_dict()
+
+    def _measure(self, split: str, graph: SpinGraph) -> None:
+        prediction = self.model(graph, differentiable=False)
+        spins, field = graph.spins.double(), graph.field.double()
+        accuracy = self.accuracy[split]
+        accuracy["torque"].update(prediction.torque, torch.linalg.cross(spins, field))
+        accuracy["tangential"].update(_tangential(spins, prediction.field.double()), _tangential(spins, field))
+        sites = sites_per_graph(graph)
+        accuracy["energy"].update(prediction.energy / sites, graph.energy / sites)
+
+    def _collect(self, split: str) -> dict[str, Tensor]:
+        values = {name: metric.compute() for name, metric in self.accuracy[split].items()}
+        for metric in self.accuracy[split].values():
+            metric.reset()
+        return {
+            f"{split}/torque_r2": values["torque"]["r2"],
+            f"{split}/torque_nrmse": values["torque"]["nrmse"],
+            f"{split}/tangential_rmse": values["tangential"]["rmse"],
+            f"{split}/energy_mae_per_site": values["energy"]["mae"],
+            f"{split}/energy_r2": values["energy"]["r2"],
+        }
+
+    def _raise_non_finite(self, prediction: Prediction, graph: SpinGraph, batch_index: int) -> None:
+        bad = ~torch.isfinite(prediction.field).all(-1)
+        where = "the energy"
+        if bad.any():
+            site = int(bad.nonzero()[0, 0])
+            number = int(graph.batch[site])
+            where = f"the field at site {site - int(graph.ptr[number])} of realisation {int(graph.realisation[number])}"
+        raise NonFiniteError(
+            f"training: {where} is not finite in epoch {self.current_epoch}, batch {batch_index} "
+            f"(step {self.global_step}); lower optimizer.lr or trainer.gradient_clip_val"
+        )
+
+
+def _tangential(spins: Tensor, field: Tensor) -> Tensor:
+    length2 = spins.square().sum(-1, keepdim=True).clamp(min=1e-300)
+    return field - spins * ((spins * field).sum(-1, keepdim=True) / length2)
