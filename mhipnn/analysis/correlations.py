@@ -73,8 +73,15 @@ def spin_correlation(
     return RadialCorrelation(middle, value.reshape(*spins.shape[:-2], n_bins), count)
 
 
-def trajectory_correlation(trajectory: Trajectory, r_max: float = 5.0, bin_width: float = 0.5) -> RadialCorrelation:
-    """C(r, t) of every realisation: ``value`` (T, R, B), ``count`` (R, B). See :func:`spin_correlation`."""
+def trajectory_correlation(
+    trajectory: Trajectory, r_max: float | None = None, bin_width: float = 0.5
+) -> RadialCorrelation:
+    """C(r, t) of every realisation: ``value`` (T, R, B), ``count`` (R, B). See :func:`spin_correlation`.
+
+    ``r_max`` is by default 5 mean spacings or half of the narrowest box, beyond which images of one pair come twice.
+    """
+    if r_max is None:
+        r_max = max(bin_width, min([5.0, *(half_width(config) for config in trajectory.configs)]))
     each = [
         spin_correlation(config, trajectory.spins[:, replica], r_max, bin_width)
         for replica, config in enumerate(trajectory.configs)
@@ -82,6 +89,12 @@ def trajectory_correlation(trajectory: Trajectory, r_max: float = 5.0, bin_width
     return RadialCorrelation(
         each[0].r, np.stack([one.value for one in each], axis=1), np.stack([one.count for one in each])
     )
+
+
+def half_width(config: SpinConfiguration) -> float:
+    """Half of the shortest distance between opposite faces of the box along its periodic directions."""
+    widths = 1 / np.linalg.norm(np.linalg.inv(config.cell), axis=0)[config.pbc]
+    return float(widths.min()) / 2 if len(widths) else np.inf
 
 
 def mean_and_error(values: Array, axis: int) -> MeanAndError:

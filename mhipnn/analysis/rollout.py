@@ -102,7 +102,7 @@ def compare_rollouts(
     configs: Sequence[SpinConfiguration],
     quench: Quench,
     seeds: Sequence[int],
-    r_max: float = 5.0,
+    r_max: float | None = None,
     bin_width: float = 0.5,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> RolloutComparison:
@@ -113,7 +113,7 @@ def compare_rollouts(
         configs: R realisations with N sites each.
         quench: shared by both.
         seeds: R integers >= 0, of the noise.
-        r_max, bin_width: bins of C(r), mean spacings.
+        r_max, bin_width: bins of C(r), mean spacings; see :func:`.correlations.trajectory_correlation`.
         progress: called after every step with ("exact" or "learned", steps made, steps in all).
 
     Raises:

@@ -108,6 +108,7 @@ class Quench:
             vector = np.asarray(self.external_field, float)
             if vector.shape != (3,) or not np.isfinite(vector).all():
                 raise ConfigError(f"quench: external_field is {self.external_field}; give three finite numbers or null")
+            object.__setattr__(self, "external_field", tuple(vector.tolist()))
 
     @property
     def n_steps(self) -> int:
@@ -156,7 +157,7 @@ class Quench:
         moments = torch.from_numpy(np.stack([config.moments for config in configs])).to(device, dtype)
         external = None
         if self.external_field is not None:
-            external = torch.tensor([float(x) for x in self.external_field], device=device, dtype=dtype)
+            external = torch.tensor(self.external_field, device=device, dtype=dtype)
         spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(device, dtype)
         state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
         wanted = set(self.recorded_steps if steps is None else steps)
