@@ -50,7 +50,7 @@ def neighbour_list(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, cutoff
     order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], source, receiver))
     receiver, source, shift = receiver[order], source[order], shift[order]
     offset = shift @ cell
-    # The library's cutoff is inclusive; the distance is taken again the way that every user of the edges will take it.
+    # Users of the edges take the distance in this way: r < cutoff must hold in it, to the last bit.
     distance = np.linalg.norm(positions[source] - positions[receiver] + offset, axis=1)
     if (distance == 0).any():
         pair = int(np.argmin(distance))

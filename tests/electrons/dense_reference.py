@@ -20,10 +20,8 @@ class Reference(NamedTuple):
 
 
 def amplitude(r, t0=1.0, r0=1.0, xi=0.5, r_on=1.5, r_cut=2.5):
-    if r >= r_cut:
-        return 0.0
-    window = 1.0 if r < r_on else np.cos(np.pi / 2 * (r - r_on) / (r_cut - r_on)) ** 2
-    return -t0 * np.exp(-(r - r0) / xi) * window
+    window = np.cos(np.pi / 2 * (r - r_on) / (r_cut - r_on)) ** 2
+    return -t0 * np.exp(-(r - r0) / xi) * np.select([r < r_on, r < r_cut], [1.0, window], 0.0)
 
 
 def hopping_matrix(positions, cell, pbc, r_cut=2.5, **parameters):
@@ -33,10 +31,9 @@ def hopping_matrix(positions, cell, pbc, r_cut=2.5, **parameters):
     images = itertools.product(*(range(-k, k + 1) if p else (0,) for k, p in zip(reach, pbc, strict=True)))
     T = np.zeros((len(positions), len(positions)))
     for n in images:
-        for i, j in itertools.product(range(len(positions)), repeat=2):
-            if i != j or any(n):
-                r = np.linalg.norm(positions[j] + np.array(n) @ cell - positions[i])
-                T[i, j] += amplitude(r, r_cut=r_cut, **parameters)
+        r = np.linalg.norm(positions[None, :] + np.array(n) @ cell - positions[:, None], axis=-1)
+        hop = amplitude(r, r_cut=r_cut, **parameters)
+        T += hop if any(n) else hop - np.diag(np.diag(hop))
     return T
 
 

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from mhipnn import SpinConfiguration
 from mhipnn.electrons import ElectronicEvaluation, ExponentialHopping, SDModel
+from mhipnn.electrons.hamiltonian import assemble
 from mhipnn.errors import InputError, NonFiniteError
 from mhipnn.potential import Potential
 from mhipnn.structures import random_sites, random_spins
@@ -36,6 +37,18 @@ def test_spin_rotation_and_time_reversal(seed, ensemble):
     # S x B is an axial vector: even under time reversal
     assert np.allclose(exact.evaluate(CONFIG.with_spins(-CONFIG.spins)).torque, here.torque, atol=1e-10)
     assert np.abs(here.torque.sum(0)).max() < 1e-11
+
+
+def test_hamiltonian_is_the_kronecker_sum_on_both_triangles():
+    rng = np.random.default_rng(5)
+    T, S, J = rng.normal(size=(2, 3, 3)), rng.normal(size=(2, 3, 3)), 1.7
+    T = T + T.transpose(0, 2, 1)
+    H = assemble(torch.tensor(T), torch.tensor(S), J).numpy()
+    for r in range(2):
+        expected = np.kron(T[r], np.eye(2)).astype(complex)
+        for i, (x, y, z) in enumerate(S[r]):
+            expected[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] -= J * np.array([[z, x - 1j * y], [x + 1j * y, -z]])
+        assert np.abs(H[r] - expected).max() < 1e-14
 
 
 def test_permutation_and_translation():

@@ -20,10 +20,10 @@ def brute_force(positions, cell, pbc, cutoff):
     reach = [int(np.ceil(cutoff / h + s)) + 1 if p else 0 for h, s, p in zip(heights, spread, pbc, strict=True)]
     pairs = {}
     for n in itertools.product(*(range(-k, k + 1) for k in reach)):
-        for i, j in itertools.product(range(len(positions)), repeat=2):
-            r = np.linalg.norm(positions[j] - positions[i] + np.array(n) @ cell)
-            if r < cutoff and not (i == j and n == (0, 0, 0)):
-                pairs[i, j, n] = r
+        r = np.linalg.norm(positions[None, :] - positions[:, None] + np.array(n) @ cell, axis=-1)
+        for i, j in np.argwhere(r < cutoff).tolist():
+            if i != j or any(n):
+                pairs[i, j, n] = r[i, j]
     return pairs
 
 
