@@ -62,9 +62,10 @@ def spin_correlation(
     edges = neighbour_list(config.positions, config.cell, config.pbc, n_bins * bin_width)
     i, j = edges.receiver, edges.source
     distance = np.linalg.norm(config.positions[j] - config.positions[i] + edges.offset, axis=1)
-    kept = (i != j) & (distance < n_bins * bin_width)
-    i, j, bins = i[kept], j[kept], (distance[kept] / bin_width).astype(int)
-    bins = np.minimum(bins, n_bins - 1)
+    # Distances of a lattice lie on the edges of bins: the small number keeps their rounding from splitting a shell.
+    bins = (distance / bin_width + 1e-9).astype(int)
+    kept = (i != j) & (bins < n_bins)
+    i, j, bins = i[kept], j[kept], bins[kept]
     count = np.bincount(bins, minlength=n_bins)
     states = spins.reshape(-1, config.n_sites, 3)
     sums = np.stack([np.bincount(bins, (state[i] * state[j]).sum(-1), minlength=n_bins) for state in states])

@@ -1,0 +1,86 @@
+"""Two potentials on one quench."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mhipnn import SDModel
+from mhipnn.analysis import compare_rollouts
+from mhipnn.dynamics import Quench
+from mhipnn.structures import RandomSites
+
+EXACT = SDModel(J=3.0, filling=1.0, temperature=0.05)
+QUENCH = Quench(6.0, 0.5, 0.1, 0.05, record_every=3)
+
+
+def configurations():
+    return [RandomSites(16, 2).sample(np.random.default_rng(seed)) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def other():
+    return compare_rollouts(EXACT, SDModel(J=2.0, filling=1.0, temperature=0.05), configurations(), QUENCH, [1, 2, 3])
+
+
+def test_a_potential_agrees_with_itself():
+    calls = []
+    same = compare_rollouts(
+        EXACT, EXACT, configurations(), QUENCH, [1, 2, 3], progress=lambda *call: calls.append(call)
+    )
+    summary = same.summary()
+    assert summary["within_2_errors"] == summary["within_2_combined_errors"] == summary["torque_r2"] == 1
+    for name in ("max_correlation_deviation", "max_energy_deviation_per_site", "final_spin_rms_deviation"):
+        assert summary[name] == 0
+    assert calls[0] == ("exact", 1, 12)
+    assert calls[-1] == ("learned", 12, 12)
+
+
+def test_both_torques_are_taken_at_the_exact_states(other):
+    learned = SDModel(J=2.0, filling=1.0, temperature=0.05)
+    config = configurations()[1]
+    state = config.with_spins(other.exact.spins[3, 1])
+    np.testing.assert_allclose(other.torques[3, 1], EXACT.evaluate(state).torque, atol=1e-10)
+    np.testing.assert_allclose(other.learned_torques[3, 1], learned.evaluate(state).torque, atol=1e-10)
+    error = ((other.torques[3] - other.learned_torques[3]) ** 2).sum()
+    variation = ((other.torques[3] - other.torques[3].mean()) ** 2).sum()
+    assert other.torque_r2[3] == pytest.approx(1 - error / variation)
+    assert other.torque_r2[3] < 0.99
+
+
+def test_the_same_starts_and_the_same_noise(other):
+    np.testing.assert_array_equal(other.exact.spins[0], other.learned.spins[0])
+    np.testing.assert_array_equal(other.exact.spins, QUENCH.run(EXACT, configurations(), [1, 2, 3]).spins)
+
+
+def test_deviations_are_those_of_the_means(other):
+    summary = other.summary()
+    c_exact, c_learned = other.exact_correlation.value.mean(1), other.learned_correlation.value.mean(1)
+    assert summary["max_correlation_deviation"] == pytest.approx(np.nanmax(np.abs(c_exact - c_learned)))
+    energies = (other.learned.energies.mean(1) - other.exact.energies.mean(1)) / 16
+    assert summary["max_energy_deviation_per_site"] == pytest.approx(np.abs(energies).max())
+    spins = np.linalg.norm(other.exact.spins[-1] - other.learned.spins[-1], axis=-1)
+    assert summary["final_spin_rms_deviation"] == pytest.approx(np.sqrt((spins**2).mean()))
+
+
+def test_fraction_within_counts_bins_after_the_start_that_have_an_error(other):
+    """Made by hand: C_exact = +-1 in three realisations, standard error sqrt(4/3)/sqrt(3) = 2/3 about 1/3."""
+    values = np.tile(np.array([1.0, 1.0, -1.0])[None, :, None], (3, 1, 4))
+    values[:, :2, 3] = np.nan
+    times = np.array([0.0, 1.0, 2.0])
+    learned = values.copy()
+    learned[0] += 100
+    learned[1, :, 0] += 1.30
+    learned[1, :, 1] += 1.35
+    learned[2, :, 0] -= 1.70
+    comparison = replace(
+        other,
+        exact=replace(other.exact, times=times),
+        exact_correlation=replace(other.exact_correlation, value=values),
+        learned_correlation=replace(other.learned_correlation, value=learned),
+    )
+    assert comparison.fraction_within() == pytest.approx(4 / 6)
+    assert comparison.fraction_within(combined=True) == pytest.approx(6 / 6)
+    assert comparison.fraction_within(n_errors=1.0) == pytest.approx(3 / 6)
