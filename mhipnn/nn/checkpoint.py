@@ -15,6 +15,7 @@ from .energy_model import EnergyModel
 from .network_potential import NetworkPotential
 
 FORMAT = 1
+DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class CheckpointRecord:
             raise CheckpointError(f"{path}: the record holds {sorted(values)}, expected {sorted(known)}")
         if not isinstance(values["model"], str) or not isinstance(values["arguments"], dict):
             raise CheckpointError(f"{path}: the record's model must be a name and its arguments a table")
+        if not isinstance(values["metadata"], dict) or values["dtype"] not in DTYPES:
+            raise CheckpointError(
+                f"{path}: the record's metadata must be a table and its dtype {' or '.join(DTYPES)}, "
+                f"got {type(values['metadata']).__name__} and {values['dtype']!r}"
+            )
         return cls(**values)
 
 
@@ -69,36 +75,46 @@ def read_checkpoint(path: str | Path) -> tuple[CheckpointRecord, dict[str, Any]]
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused, it holds something other than plain weights ({str(error).splitlines()[0]})"
+            f"{path}: refused, it is damaged or holds something other than plain weights ({_reason(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # damage can surface anywhere in the reader
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint, it is damaged or something else ({_first_sentence(error)})"
+        ) from error
     record = CheckpointRecord.from_dict(content.get("mhipnn") if isinstance(content, dict) else None, path)
     return record, content
 
 
 def load_model(path: str | Path) -> tuple[EnergyModel, CheckpointRecord]:
-    """Rebuild the registered model of a checkpoint with its (averaged) weights; raises CheckpointError."""
+    """Rebuild the registered model of a checkpoint with its (averaged) weights, to the bit; raises CheckpointError."""
     record, content = read_checkpoint(path)
     if "." in record.model or ":" in record.model:
         raise CheckpointError(
             f"{path}: refused, it names the import path {record.model!r} instead of a registered model"
         )
     try:
-        model = registry.get("model", record.model)(**record.arguments)
+        model = registry.get("model", record.model)(**record.arguments).in_precision(getattr(torch, record.dtype))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise CheckpointError(f"{path}: model {record.model!r} does not take these arguments ({error})") from error
-    prefix = "model."
-    state = {name[len(prefix) :]: value for name, value in content["state_dict"].items() if name.startswith(prefix)}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: model {record.model!r} does not take these arguments ({_first_sentence(error)})"
+        ) from error
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(_weights(content, Path(path)))
     except RuntimeError as error:
         raise CheckpointError(
             f"{path}: its weights do not fit model {record.model!r} ({' '.join(str(error).split())})"
         ) from error
     return model, record
+
+
+def _weights(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    """The model's part of the module's state."""
+    state, prefix = content.get("state_dict"), "model."
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(f"{path}: it holds no weights (no table 'state_dict')")
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
 def load_potential(path: str | Path, device: str | torch.device = "cpu", dtype: str | None = None) -> NetworkPotential:
@@ -111,9 +127,21 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu", dtype: 
 
     Raises:
         CheckpointError: missing or damaged file, pickle payload, unregistered model, other version.
+        ConfigError: another ``dtype``.
     """
     model, record = load_model(path)
     name = dtype or record.dtype
-    if name not in ("float32", "float64"):
-        raise CheckpointError(f"{path}: dtype {name!r}; allowed: 'float32', 'float64'")
+    if name not in DTYPES:
+        raise ConfigError(f"dtype {name!r} of a potential: allowed are {', '.join(DTYPES)}")
     return NetworkPotential(model, device, getattr(torch, name), record.metadata)
+
+
+def _reason(error: Exception) -> str:
+    """What the reader of plain weights objects to, without its advice to trust the file after all."""
+    _, _, reason = str(error).partition("WeightsUnpickler error: ")
+    return _first_sentence(reason) if reason else "not a file of weights"
+
+
+def _first_sentence(error: Exception | str) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].partition(". ")[0].strip().rstrip(".:")

@@ -30,10 +30,11 @@ class Prediction(NamedTuple):
 
 
 class EnergyModel(nn.Module, ABC):
-    r"""E = \sum_i (scale \sum_n e_i^{(n)} + offset): a fixed scale and offset around a learned, dimensionless hierarchy.
+    r"""E = \sum_i (scale \sum_n e_i^{(n)} + offset): a fixed scale and offset around a learned hierarchy.
 
     A model writes two methods. ``couplings`` is everything that depends on the geometry alone, so that dynamics at
-    frozen sites computes it once; ``site_terms`` is the rest. Both see spins only through rotation invariants.
+    frozen sites computes it once; ``site_terms`` gives the dimensionless e_i^(n). Both see spins only through
+    rotation invariants.
 
     Args:
         cutoff: longest distance between sites that see each other, length.

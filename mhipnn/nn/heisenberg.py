@@ -11,7 +11,7 @@ from .spin_correlation import neighbour_dots
 
 
 class Heisenberg(EnergyModel):
-    r"""E = -\frac{scale}{2} \sum_{ij} J(r_{ij}) S_i \cdot S_j with J(r) = \sum_\nu c_\nu s_\nu(r), and an offset a site.
+    r"""E = -\frac{scale}{2} \sum_{ij} J(r_{ij}) S_i \cdot S_j + const N with J(r) = \sum_\nu c_\nu s_\nu(r).
 
     What a pair model can reach on the same data in the same harness: J > 0 is ferromagnetic.
 

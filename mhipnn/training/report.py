@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..analysis import figures
 from ..analysis.rollout import RolloutComparison
+from ..nn.energy_model import EnergyModel
 from ..run_folder import RunFolder
 from .history import History
 from .predictions import Predictions
@@ -120,7 +121,7 @@ def _log_predictions(logger: WandbLogger, predictions: dict[str, Predictions]) -
     logger.experiment.log({"predictions": table})
 
 
-def collect_metrics(trainer: Trainer, model: LightningModule) -> dict[str, float]:
+def collect_metrics(trainer: Trainer, model: EnergyModel) -> dict[str, float]:
     """Numbers of the test stage and of the rollout, by name."""
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     for callback in trainer.callbacks:  # type: ignore[attr-defined]

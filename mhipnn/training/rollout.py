@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,8 +11,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from ..analysis.rollout import RolloutComparison, compare_rollouts
 from ..configuration import SpinConfiguration
+from ..data.datamodule import SpinDataModule
 from ..dynamics.quench import Quench
 from ..errors import ConfigError
+from ..nn.energy_model import EnergyModel
 from ..nn.network_potential import NetworkPotential
 from ..structures.spins import random_spins
 
@@ -35,7 +38,8 @@ class LLGRollout(Callback):
     ) -> None:
         if n_realisations < 1 or (every_n_epochs is not None and every_n_epochs < 1):
             raise ConfigError(
-                f"llg_rollout: n_realisations and every_n_epochs must be >= 1, got {n_realisations} and {every_n_epochs}"
+                "llg_rollout: n_realisations and every_n_epochs must be >= 1, "
+                f"got {n_realisations} and {every_n_epochs}"
             )
         self.quench = quench
         self.n_realisations = n_realisations
@@ -52,9 +56,9 @@ class LLGRollout(Callback):
         self._compare(trainer, pl_module)
 
     def _compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data = trainer.datamodule
+        data: SpinDataModule = trainer.datamodule  # type: ignore[attr-defined]
         starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
-        learned = NetworkPotential(deepcopy(pl_module.model))
+        learned = NetworkPotential(deepcopy(cast(EnergyModel, pl_module.model)))
         n_steps = self.quench.n_steps
         with Progress(
             TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("step {task.completed}/{task.total}"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from .. import registry
 from ..data.datamodule import SpinDataModule
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
 from ..nn.energy_model import EnergyModel
 from ..run_folder import RunFolder
@@ -39,7 +41,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: a mistake in the configuration, in the data, or a number that is not finite.
     """
-    _quiet_lightning()
     clock = Clock()
     lightning.seed_everything(cfg.seed, verbose=False)
     data: SpinDataModule = instantiate(cfg.data)
@@ -47,7 +48,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     record = describe(cfg, data)
     parts = (data.definition.name, record.model)
-    with RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
+    with _quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
         with clock("labels"):
             data.prepare_data()
             data.setup()
@@ -57,11 +58,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(folder.path))
-            with clock("fit"):
+            with clock("fit"), _interruptible():
                 _fit(trainer, task, data, folder)
             # Read back what a user will load, so that the numbers are those of the file.
             model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
-            with clock("test_and_rollout"):
+            with clock("test_and_rollout"), _interruptible():
                 trainer.test(task, datamodule=data, verbose=False)
                 loaders = zip(data.split_names[2:], data.test_dataloader(), strict=True)
                 predictions = {split: predict(model, loader) for split, loader in loaders}
@@ -97,10 +98,27 @@ def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, folder: RunFold
     last = folder.checkpoints / "last.ckpt"
     resumable = folder.resumed and last.is_file()
     if resumable:
-        read_checkpoint(last)  # a damaged or foreign file is refused here, in one line
+        try:
+            read_checkpoint(last)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}; the unfinished run {folder.path} cannot go on from it: remove the file to train this run "
+                "from the start, copy best.ckpt over it to go on from the best epoch, or give resume=false"
+            ) from error
     trainer.fit(task, datamodule=data, ckpt_path=last if resumable else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C with sys.exit(1) and goes on ignoring it; here it stays a KeyboardInterrupt."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise stop.__context__ from None
 
 
 def _callbacks(cfg: DictConfig, folder: RunFolder) -> list[Callback]:
@@ -151,7 +169,25 @@ class Clock:
         return {f"seconds/{stage}": value for stage, value in stages.items()}
 
 
-def _quiet_lightning() -> None:
-    """Device tables and tips drown what a run has to say."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+_EXPECTED = (
+    ".*LeafSpec.*",
+    "The number of training batches .* is smaller than the logging interval",
+    "Checkpoint directory .* exists and is not empty",  # it does when a run is resumed
+)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Device tables, tips and advice on numbers that are as they should be drown what a run has to say."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _EXPECTED:
+            warnings.filterwarnings("ignore", message)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

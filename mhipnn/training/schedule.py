@@ -23,7 +23,8 @@ def warmup_cosine(
     """
     if not 0 <= warmup_fraction < 1 or not 0 <= final_fraction <= 1:
         raise ConfigError(
-            f"scheduler: warmup_fraction must lie in [0, 1) and final_fraction in [0, 1], got {warmup_fraction} and {final_fraction}"
+            "scheduler: warmup_fraction must lie in [0, 1) and final_fraction in [0, 1], "
+            f"got {warmup_fraction} and {final_fraction}"
         )
     warmup_steps = warmup_fraction * total_steps
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -54,30 +54,31 @@ class SpinTask(LightningModule):
         self.make_scheduler = scheduler
         self.record = record
         self.needs_forces = any(term.needs_forces and term.weight > 0 for term in losses.values())
-        self.accuracy = nn.ModuleDict({s: nn.ModuleDict({o: Accuracy() for o in _OBSERVABLES}) for s in SPLITS})
+        # Lightning moves metrics to the device if they are modules, so they lie in a ModuleDict, flat for its typing.
+        self.metrics = nn.ModuleDict({f"{s}_{o}": Accuracy() for s in SPLITS for o in _OBSERVABLES})
 
     def training_step(self, graph: SpinGraph, batch_index: int) -> Tensor:
         prediction = self.model(graph, forces=self.needs_forces, differentiable=True)
         values = {name: term(prediction, graph, self.statistics) for name, term in self.losses.items()}
         loss = torch.stack([self.losses[name].weight * value for name, value in values.items()]).sum()
         if not torch.isfinite(loss):
-            self._raise_non_finite(prediction, graph, batch_index)
+            self._raise_non_finite("train", prediction, graph, batch_index)
         rows = {f"train/{name}": value.detach() for name, value in values.items()} | {"train/loss": loss.detach()}
         self.log_dict(rows, on_step=False, on_epoch=True, batch_size=graph.num_graphs)
         return loss
 
     def validation_step(self, graph: SpinGraph, batch_index: int) -> None:
-        self._measure("val", graph)
+        self._measure("val", graph, batch_index)
 
     def test_step(self, graph: SpinGraph, batch_index: int, dataloader_idx: int = 0) -> None:
-        self._measure(("test", "size")[dataloader_idx], graph)
+        self._measure(("test", "size")[dataloader_idx], graph, batch_index)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self._collect("val"), prog_bar=False)
 
     def on_test_epoch_end(self) -> None:
         for split in ("test", "size"):
-            if self.accuracy[split]["torque"].update_called:
+            if self._accuracy(split)["torque"].update_called:
                 self.log_dict(self._collect(split))
 
     def configure_optimizers(self) -> Any:
@@ -88,18 +89,25 @@ class SpinTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mhipnn"] = self.record.to_dict()
 
-    def _measure(self, split: str, graph: SpinGraph) -> None:
+    def _measure(self, split: str, graph: SpinGraph, batch_index: int) -> None:
         prediction = self.model(graph, differentiable=False)
+        if not (torch.isfinite(prediction.field).all() and torch.isfinite(prediction.energy).all()):
+            # Early stopping would take NaN for the end of a good training.
+            self._raise_non_finite(split, prediction, graph, batch_index)
         spins, field = graph.spins.double(), graph.field.double()
-        accuracy = self.accuracy[split]
+        accuracy = self._accuracy(split)
         accuracy["torque"].update(prediction.torque, torch.linalg.cross(spins, field))
         accuracy["tangential"].update(_tangential(spins, prediction.field.double()), _tangential(spins, field))
         sites = sites_per_graph(graph)
         accuracy["energy"].update(prediction.energy / sites, graph.energy / sites)
 
+    def _accuracy(self, split: str) -> dict[str, Accuracy]:
+        return {name: cast(Accuracy, self.metrics[f"{split}_{name}"]) for name in _OBSERVABLES}
+
     def _collect(self, split: str) -> dict[str, Tensor]:
-        values = {name: metric.compute() for name, metric in self.accuracy[split].items()}
-        for metric in self.accuracy[split].values():
+        accuracy = self._accuracy(split)
+        values = {name: metric.compute() for name, metric in accuracy.items()}
+        for metric in accuracy.values():
             metric.reset()
         return {
             f"{split}/torque_r2": values["torque"]["r2"],
@@ -109,7 +117,7 @@ class SpinTask(LightningModule):
             f"{split}/energy_r2": values["energy"]["r2"],
         }
 
-    def _raise_non_finite(self, prediction: Prediction, graph: SpinGraph, batch_index: int) -> None:
+    def _raise_non_finite(self, split: str, prediction: Prediction, graph: SpinGraph, batch_index: int) -> None:
         bad = ~torch.isfinite(prediction.field).all(-1)
         where = "the energy"
         if bad.any():
@@ -117,7 +125,7 @@ class SpinTask(LightningModule):
             number = int(graph.batch[site])
             where = f"the field at site {site - int(graph.ptr[number])} of realisation {int(graph.realisation[number])}"
         raise NonFiniteError(
-            f"training: {where} is not finite in epoch {self.current_epoch}, batch {batch_index} "
+            f"training: {where} ({split} split) is not finite in epoch {self.current_epoch}, batch {batch_index} "
             f"(step {self.global_step}); lower optimizer.lr or trainer.gradient_clip_val"
         )
 
