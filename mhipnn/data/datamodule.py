@@ -68,11 +68,11 @@ class SpinDataModule(LightningDataModule):
             raise ConfigError(f"data.batch_size must be an integer >= 1, got {batch_size!r}")
         self.definition = DatasetDefinition(
             name=name,
-            structure=dict(structure),
-            potential=dict(potential),
-            samplers=dict(samplers),
-            splits=dict(splits),
-            size_split=None if size_split is None else dict(size_split),
+            structure=structure,
+            potential=potential,
+            samplers=samplers,
+            splits=splits,
+            size_split=size_split,
             seed=seed,
         )
         check_sources(self.definition)

@@ -39,11 +39,11 @@ class DatasetDefinition:
     """
 
     name: str
-    structure: dict[str, Any]
-    potential: dict[str, Any]
-    samplers: dict[str, dict[str, Any]]
-    splits: dict[str, int]
-    size_split: dict[str, Any] | None = None
+    structure: Mapping[str, Any]
+    potential: Mapping[str, Any]
+    samplers: Mapping[str, Any]
+    splits: Mapping[str, int]
+    size_split: Mapping[str, Any] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,6 +51,9 @@ class DatasetDefinition:
             raise DatasetError(f"dataset name {self.name!r}: give a plain word that can start a folder's name")
         for key in ("structure", "potential", "samplers", "splits", "size_split", "seed"):
             object.__setattr__(self, key, canonical(getattr(self, key), key))
+        for key in ("structure", "potential"):
+            if not isinstance(getattr(self, key), dict):
+                raise DatasetError(f"{key}: expected a node with `_target_` and arguments, got {getattr(self, key)!r}")
         object.__setattr__(self, "samplers", _samplers("samplers", self.samplers))
         _check_keys("splits", self.splits, ("train", "val", "test"))
         for split, n in self.splits.items():
@@ -65,7 +68,7 @@ class DatasetDefinition:
             if not size["samplers"]:
                 raise DatasetError("empty size split: no sampler is left; give one, or size_split: null")
             object.__setattr__(self, "size_split", size)
-        if not isinstance(self.seed, int) or self.seed < 0:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise DatasetError(f"seed must be an integer >= 0, got {self.seed!r}")
 
     def to_dict(self) -> dict[str, Any]:

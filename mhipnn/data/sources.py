@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Sources:
     samplers: dict[str, Any]
 
 
-def build(node: dict[str, Any], where: str) -> Any:
+def build(node: Mapping[str, Any], where: str) -> Any:
     """The object that a node describes.
 
     Raises:

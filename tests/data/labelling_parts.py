@@ -1,0 +1,73 @@
+"""Stand-ins for labelling tests, importable by worker processes: cheap, slow or broken on purpose."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mhipnn.errors import InputError
+from mhipnn.potential import Evaluation, torque
+
+
+@dataclass
+class PairPotential:
+    """E = (1/2) sum_ij S_i . S_j / (i + j + 1)^2 + sum_i |R_i|^2 / 2: gradients in closed form."""
+
+    scale: float = 1.0
+    broken: bool = False
+
+    def evaluate(self, config, forces=True):
+        index = np.arange(config.n_sites)
+        coupling = self.scale / (index[:, None] + index[None] + 1.0) ** 2
+        np.fill_diagonal(coupling, 0.0)
+        site = 0.5 * (config.spins * (coupling @ config.spins)).sum(-1) + 0.5 * (config.positions**2).sum(-1)
+        field = -coupling @ config.spins
+        if self.broken:
+            field[3] = np.nan
+        return Evaluation(float(site.sum()), site, field, torque(config.spins, field), -config.positions)
+
+
+@dataclass
+class SlowSpins:
+    """Random spins; where the environment says so, they take their time and leave the process number behind."""
+
+    every: int = 1
+
+    def sample(self, sites, potential, rng):
+        if "SLOW_SPINS_PIDS" in os.environ:
+            (Path(os.environ["SLOW_SPINS_PIDS"]) / str(os.getpid())).touch()
+            time.sleep(float(os.environ["SLOW_SPINS_SECONDS"]))
+        spins = rng.normal(size=(sites.n_sites, 3))
+        return [(-1.0, spins / np.linalg.norm(spins, axis=1, keepdims=True))]
+
+
+@dataclass
+class RefusingSpins:
+    """Accepted by configuration, refused in the worker."""
+
+    every: int = 1
+
+    def sample(self, sites, potential, rng):
+        raise InputError("these sites cannot be used")
+
+
+@dataclass
+class DyingSpins:
+    """Takes its process along."""
+
+    every: int = 1
+
+    def sample(self, sites, potential, rng):
+        os._exit(3)
+
+
+@dataclass
+class NoSpins:
+    every: int = 1
+
+    def sample(self, sites, potential, rng):
+        return []
