@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,12 @@ def read_checkpoint(path: str | Path) -> tuple[CheckpointRecord, dict[str, Any]]
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # The reader's own message advises to trust the file after all; only the name of the object is worth passing on.
+        named = re.search(r"GLOBAL\s+([\w.]+)", str(error))
         raise CheckpointError(
-            f"{path}: refused, it is damaged or holds something other than plain weights ({_reason(error)})"
+            f"{path}: refused, it holds a pickled {named[1]} beside plain weights and may run code"
+            if named
+            else f"{path}: cannot be read as a checkpoint, it is damaged or something else (not plain weights)"
         ) from error
     except Exception as error:  # damage can surface anywhere in the reader
         raise CheckpointError(
@@ -136,12 +141,6 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu", dtype: 
     return NetworkPotential(model, device, getattr(torch, name), record.metadata)
 
 
-def _reason(error: Exception) -> str:
-    """What the reader of plain weights objects to, without its advice to trust the file after all."""
-    _, _, reason = str(error).partition("WeightsUnpickler error: ")
-    return _first_sentence(reason) if reason else "not a file of weights"
-
-
-def _first_sentence(error: Exception | str) -> str:
+def _first_sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].partition(". ")[0].strip().rstrip(".:")

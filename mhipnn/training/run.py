@@ -132,9 +132,11 @@ def _callbacks(cfg: DictConfig, folder: RunFolder) -> list[Callback]:
 
 def _checkpointing(callbacks: list[Callback]) -> ModelCheckpoint:
     for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint):
+        if isinstance(callback, ModelCheckpoint) and callback.monitor is not None:
             return callback
-    raise ConfigError("callbacks: a run needs a ModelCheckpoint; keep callbacks.checkpoint of callbacks=default")
+    raise ConfigError(
+        "callbacks: a run needs a ModelCheckpoint with a monitor; keep callbacks.checkpoint of callbacks=default"
+    )
 
 
 @contextmanager

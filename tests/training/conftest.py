@@ -14,8 +14,13 @@ from mhipnn.config import compose_config
 from mhipnn.data.datamodule import SpinDataModule
 from mhipnn.training import run as training
 
-SMALL = ["model.n_features=6", "model.n_sensitivities=5", "model.n_onsite=1", "model.cutoff=2.2"]
-QUIET = ["callbacks.progress=null", "+trainer.enable_progress_bar=false", "callbacks.llg_rollout=null", "+data.progress=false"]
+SMALL = ("model.n_features=6", "model.n_sensitivities=5", "model.n_onsite=1", "model.cutoff=2.2")
+QUIET = [
+    "callbacks.progress=null",
+    "+trainer.enable_progress_bar=false",
+    "callbacks.llg_rollout=null",
+    "+data.progress=false",
+]
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +59,10 @@ class Outcome:
 def train(labels):
     """train(output_root, *overrides, extra=callbacks) -> Outcome; exceptions are kept in it."""
 
-    def go(output_root: Path, *overrides: str, extra: tuple[Callback, ...] = ()) -> Outcome:
-        given = ["data=sd_tiny", f"data.root={labels}", f"output_root={output_root}", *SMALL, *QUIET, *overrides]
+    def go(
+        output_root: Path, *overrides: str, extra: tuple[Callback, ...] = (), small: tuple[str, ...] = SMALL
+    ) -> Outcome:
+        given = ["data=sd_tiny", f"data.root={labels}", f"output_root={output_root}", *small, *QUIET, *overrides]
         if not any(override.startswith("logger=") for override in overrides):
             given.append("~logger")
         cfg = compose_config("train", given)

@@ -74,6 +74,7 @@ def test_resumed_equals_uninterrupted(train, uninterrupted, tmp_path, epoch, bat
     resumed = train(tmp_path, *EXACT)
     assert resumed.error is None
     assert resumed.folder == stopped.folder
+    assert uninterrupted.checkpoint("last")["epoch"] == 3
     assert_same(resumed.checkpoint("last"), uninterrupted.checkpoint("last"))
     for name in ("test/torque_r2", "size/torque_r2", "val/torque_r2"):
         assert resumed.written[name] == pytest.approx(uninterrupted.written[name], abs=1e-10)
