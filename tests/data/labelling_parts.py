@@ -33,14 +33,16 @@ class PairPotential:
 
 @dataclass
 class SlowSpins:
-    """Random spins; where the environment says so, they take their time and leave the process number behind."""
+    """Random spins; where the environment says so, each process leaves its number and sticks at its second job."""
 
     every: int = 1
 
     def sample(self, sites, potential, rng):
         if "SLOW_SPINS_PIDS" in os.environ:
-            (Path(os.environ["SLOW_SPINS_PIDS"]) / str(os.getpid())).touch()
-            time.sleep(float(os.environ["SLOW_SPINS_SECONDS"]))
+            mark = Path(os.environ["SLOW_SPINS_PIDS"]) / str(os.getpid())
+            if mark.exists():
+                time.sleep(120)
+            mark.touch()
         spins = rng.normal(size=(sites.n_sites, 3))
         return [(-1.0, spins / np.linalg.norm(spins, axis=1, keepdims=True))]
 

@@ -186,6 +186,10 @@ def running(pid):
         return False
 
 
+def workers(pids):
+    return [int(path.name) for path in pids.iterdir()]
+
+
 def wait_for(condition, what, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -200,21 +204,25 @@ def test_interrupted_labelling_leaves_no_process_and_continues_identically(tmp_p
     script, pids, root = tmp_path / "label.py", tmp_path / "pids", tmp_path / "data"
     script.write_text(SCRIPT)
     pids.mkdir()
-    slow = {"SLOW_SPINS_SECONDS": "0.5", "SLOW_SPINS_PIDS": str(pids)}
     process = subprocess.Popen(
         [sys.executable, str(script), definition.to_json(), str(root), "2"],
-        env=os.environ | slow | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+        | {"SLOW_SPINS_PIDS": str(pids), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
-    )
+    )  # fmt: skip
     folder = definition.folder(root)
-    wait_for(lambda: list(folder.glob("*.h5")) and len(list(pids.iterdir())) == 2, "no shard, or not two workers")
-    process.send_signal(how)
-    _, error = process.communicate(timeout=20)
-    assert process.returncode != 0
-    assert how == signal.SIGKILL or "KeyboardInterrupt" in error
-    workers = [int(path.name) for path in pids.iterdir()]
-    wait_for(lambda: not any(map(running, workers)), f"workers {workers} outlived their parent", 20)
+    try:
+        wait_for(lambda: list(folder.glob("*.h5")) and len(list(pids.iterdir())) == 2, "no shard, or not two workers")
+        process.send_signal(how)
+        _, error = process.communicate(timeout=20)
+        assert process.returncode != 0
+        assert how == signal.SIGKILL or "KeyboardInterrupt" in error
+        wait_for(lambda: not any(map(running, workers(pids))), f"{workers(pids)} outlived their parent", 20)
+    finally:
+        process.kill()
+        for pid in filter(running, workers(pids)):
+            os.kill(pid, signal.SIGKILL)
 
     survivors = {path: path.stat().st_mtime_ns for path in folder.glob("*.h5")}
     assert 0 < len(survivors) < len(shards_of(definition, folder))
