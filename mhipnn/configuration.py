@@ -77,9 +77,7 @@ class SpinConfiguration:
 
 def _finite_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
     array = np.array(value, dtype=np.float64)
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
     if not fits:
         wanted = "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
         raise InputError(f"{name}: expected shape {wanted}, got {array.shape}")

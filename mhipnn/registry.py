@@ -1,4 +1,4 @@
-"""Names for models, datasets, potentials, integrators, loss terms and callbacks, ours and other people's.
+"""Names for models, datasets, structures, potentials, integrators, loss terms and callbacks, ours and other people's.
 
 Configurations bind by import path (``_target_``); the registry is for listing, for contract tests, for
 checkpoints (which store a name, never an import path) and for plugins. A third-party package names a module
@@ -20,11 +20,15 @@ from .errors import ConfigError, suggest
 
 PLUGIN_GROUP = "mhipnn.plugins"
 
-# kind -> the Hydra group that its configurations live in
-GROUPS: dict[str, str] = {
+# kind -> the Hydra group that its configurations live in (None: they stand inside other nodes)
+GROUPS: dict[str, str | None] = {
     "model": "model",
     "dataset": "data",
+    "structure": "system",
+    "sampler": None,
+    "hopping": None,
     "potential": "potential",
+    "dynamics": "dynamics",
     "integrator": "dynamics/integrator",
     "loss": "loss",
     "callback": "callbacks",
@@ -145,6 +149,27 @@ def name_of(kind: str, cls: Callable[..., Any]) -> str:
     )
 
 
+def require_registered(node: Any, where: str) -> None:
+    """Refuse a node from an untrusted file that would import anything but what is registered.
+
+    Args:
+        node: plain data; every ``_target_`` in it, at any depth, must be the import path of an entry.
+        where: named in the message.
+
+    Raises:
+        ConfigError: a target that is not registered.
+    """
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+        if target is not None and target not in {entry.target for entry in entries()}:
+            raise ConfigError(f"{where}: refused, it names the import path {target!r}, which is not registered")
+        for key, value in node.items():
+            require_registered(value, f"{where}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for number, value in enumerate(node):
+            require_registered(value, f"{where}[{number}]")
+
+
 def load_plugins() -> None:
     """Run every entry point of ``mhipnn.plugins`` once, sorted by name; a broken one costs one warning line."""
     global _plugins_loaded
@@ -189,6 +214,8 @@ def _publish(entry: Entry) -> None:
     from hydra.core.config_store import ConfigStore
 
     group = GROUPS[entry.kind]
+    if group is None:
+        return
     node = dict(entry.config or {})
     ConfigStore.instance().store(
         group=group,

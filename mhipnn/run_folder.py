@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ class RunFolder:
         """Write metrics.json, which marks the run as finished, and let go of the lock."""
         path = self.path / "metrics.json"
         with _writable(self.path):
-            write_atomically(path, json.dumps(metrics, indent=2, default=_plain) + "\n")
+            write_json(path, metrics)
         self.close()
         return path
 
@@ -127,6 +128,12 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """A table of values; JSON has no NaN and no infinity, so they become null."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    write_atomically(path, json.dumps(finite, indent=2, default=_plain, allow_nan=False) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> None:

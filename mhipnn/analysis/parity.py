@@ -12,7 +12,8 @@ def r_squared(exact: Array, predicted: Array) -> float:
     """R^2 = 1 - sum (y - y^)^2 / sum (y - <y>)^2 over all components; NaN if y does not vary."""
     exact, predicted = _same_shape(exact, predicted)
     variation = ((exact - exact.mean()) ** 2).sum()
-    return float(1 - ((exact - predicted) ** 2).sum() / variation) if variation > 0 else float("nan")
+    varies = variation > 1e-12 * (exact**2).sum()
+    return float(1 - ((exact - predicted) ** 2).sum() / variation) if varies else float("nan")
 
 
 def nrmse(exact: Array, predicted: Array) -> float:

@@ -78,6 +78,8 @@ def label_dataset(
         with folder_lock(folder):
             # Another process may have made them while this one waited.
             missing, damaged = _survey(definition, folder)
+            if not missing and not damaged:
+                return folder
             if damaged:
                 names = ", ".join(f"{shard.path.name} ({reason})" for shard, reason in damaged)
                 log.warning("damaged shards in %s are made again: %s", folder, names)

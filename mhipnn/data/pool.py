@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 
 from ..errors import DatasetError
+from ..threads import torch_threads
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -43,7 +44,7 @@ def run_jobs(function: Callable[[J], R], jobs: Sequence[J], n_workers: int) -> G
     """
     if n_workers == 1:
         for job in jobs:
-            with _one_torch_thread():
+            with torch_threads(1):
                 result = function(job)
             yield job, result
         return
@@ -81,16 +82,6 @@ def _exit_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -14,9 +14,13 @@ from torch import Tensor
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError, NonFiniteError
 from ..potential import Evaluation, torque
+from ..threads import torch_threads
 from .exact import ElectronicState, Ensemble, FixedMu, FixedNumber, forces, solve
 from .hamiltonian import assemble, bonds, hopping_matrix
 from .hopping import ExponentialHopping, Hopping
+
+SMALL_MATRIX = 512
+"""Rows 2N up to which a second thread does not speed up the eigensolver."""
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -154,7 +158,8 @@ class FrozenSDModel:
         H = assemble(self.hopping, spins.to(self.hopping), self.J)
         _require_finite_matrix(H)
         try:
-            state = solve(H, self.ensemble)
+            with torch_threads(1 if H.shape[-1] <= SMALL_MATRIX else torch.get_num_threads()):
+                state = solve(H, self.ensemble)
         except torch.linalg.LinAlgError as error:
             raise NonFiniteError(f"the s-d Hamiltonian was not diagonalized; {_largest_entry(H)}") from error
         if not torch.isfinite(state.energy()).all():

@@ -15,13 +15,12 @@ from .spin_correlation import legendre, neighbour_dots
 
 
 class MHIP(EnergyModel):
-    """HIP-NN made magnetic (DESIGN of the method: docs/model.md).
+    """HIP-NN made magnetic; the equations stand in docs/model.md.
 
-    Blocks of one interaction layer (``Interaction``: sensitivities times Legendre polynomials of S_i.S_j) and some
-    residual on-site layers; a linear readout after every block gives the hierarchy e_i^(n). Pair correlations become
-    many-spin ones by stacking, since z_j already carries S_j.S_k. E is invariant under spin rotations
-    independently of space rotations, under reflections, translations, permutations and time reversal if ``l_max`` >= 1
-    only through S_i.S_j, which is even in the spins.
+    Blocks of one interaction layer (sensitivities times Legendre polynomials of S_i.S_j) and some residual on-site
+    layers; a linear readout after every block gives the hierarchy e_i^(n). Stacked blocks turn pair correlations into
+    many-spin ones, since z_j already carries S_j.S_k. Spins enter through S_i.S_j alone, so E is invariant under spin
+    rotations independently of space rotations, and even in the spins (time reversal).
 
     Args:
         cutoff: r_cut, length.
@@ -39,9 +38,9 @@ class MHIP(EnergyModel):
     def __init__(
         self,
         cutoff: float = 3.0,
-        n_features: int = 32,
+        n_features: int = 24,
         n_interactions: int = 2,
-        n_sensitivities: int = 16,
+        n_sensitivities: int = 12,
         n_onsite: int = 2,
         l_max: int = 2,
         n_species: int = 1,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from .. import registry
 from ..analysis import figures
 from ..data.datamodule import SpinDataModule
 from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_potential
-from ..run_folder import write_atomically
+from ..run_folder import write_json
 from .predictions import Predictions, predict
 
 
@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     potential = load_potential(checkpoint)
     record = CheckpointRecord.read(checkpoint)
     data = dataset_of(record, checkpoint, potential.model.cutoff, cfg.data_root)
-    output = Path(cfg.output) if cfg.output else checkpoint.resolve().parent.parent / "evaluation"
+    output = Path(cfg.output) if cfg.output else _beside(checkpoint.resolve())
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,18 +46,28 @@ def run(cfg: DictConfig) -> dict[str, float]:
     for split, p in predictions.items():
         figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split")
         figures.save(figure, output / f"torque_parity_{split}.png")
-    write_atomically(output / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_json(output / "metrics.json", metrics)
     _print(predictions, record, output)
     return metrics
 
 
+def _beside(checkpoint: Path) -> Path:
+    """``evaluation`` in the run's folder, or beside a checkpoint that was taken out of one."""
+    folder = checkpoint.parent
+    return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"
+
+
 def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -> SpinDataModule:
-    """The dataset that a checkpoint was trained on, from its own record."""
-    definition = dict(record.metadata.get("dataset", {}))
-    definition.pop("label_format", None)
-    if not definition:
+    """The dataset that a checkpoint was trained on, from its own record; it may build registered classes only."""
+    definition = record.metadata.get("dataset")
+    if not isinstance(definition, dict):
         raise CheckpointError(f"{path}: the record names no dataset, so there is nothing to measure it on")
-    return SpinDataModule(**definition, cutoff=cutoff, dtype=record.dtype, root=root)
+    values = {key: value for key, value in definition.items() if key != "label_format"}
+    try:
+        registry.require_registered(values, "dataset")
+        return SpinDataModule(**values, cutoff=cutoff, dtype=record.dtype, root=root)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _print(predictions: dict[str, Predictions], record: CheckpointRecord, output: Path) -> None:

@@ -35,12 +35,13 @@ class Accuracy(Metric):
         self.squares += (target**2).sum()
 
     def compute(self) -> dict[str, Tensor]:
-        tiny = torch.finfo(torch.float64).tiny
         rmse = (self.squared_error / self.count).sqrt()
-        variation = (self.squares - self.total**2 / self.count).clamp(min=tiny)
+        variation = self.squares - self.total**2 / self.count
+        # Labels that do not vary (a single configuration) have no R^2: NaN, not a division by rounding.
+        variation = torch.where(variation > 1e-12 * self.squares, variation, torch.nan)
         return {
             "r2": 1 - self.squared_error / variation,
-            "nrmse": rmse / (self.squares / self.count).clamp(min=tiny).sqrt(),
+            "nrmse": rmse / (self.squares / self.count).sqrt(),
             "rmse": rmse,
             "mae": self.absolute_error / self.count,
         }
