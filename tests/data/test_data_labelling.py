@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import torch
 
 from mhipnn import SDModel
 from mhipnn.data import DatasetDefinition, label_dataset, load_split
+from mhipnn.data.atomic import folder_lock
 from mhipnn.data.labelling import label_realisation, shards_of
+from mhipnn.data.progress import LabellingProgress
 from mhipnn.errors import DatasetError, InputError, NonFiniteError, UserError
 
 SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
@@ -231,6 +234,34 @@ def test_interrupted_labelling_leaves_no_process_and_continues_identically(tmp_p
     assert contents(folder) == contents(whole)
     assert {path: path.stat().st_mtime_ns for path in survivors} == survivors
     assert not list(folder.glob(".*.tmp"))
+
+
+def test_a_second_process_waits_and_finds_what_the_first_made(tmp_path, monkeypatch, caplog):
+    definition = define(size_split=None)
+    folder = definition.folder(tmp_path)
+    folder.mkdir()
+    (folder / ".train-00000.h5.99.tmp").touch()  # of a process that was killed
+    with ThreadPoolExecutor(1) as pool, folder_lock(folder):
+        second = pool.submit(label_dataset, definition, tmp_path, 1, False)
+        wait_for(lambda: "waiting for it" in caplog.text, "the second does not wait")
+        made = label_dataset(definition, tmp_path / "elsewhere", n_workers=1, progress=False)
+        for path in made.glob("*.h5"):
+            path.rename(folder / path.name)
+        monkeypatch.setattr("mhipnn.data.labelling.run_jobs", lambda *_: pytest.fail("labelled again"))
+        assert not second.done()
+    assert second.result() == folder
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_time_left_is_known_once_every_kind_was_seen():
+    bar = LabellingProgress("toy", ["small"] * 4 + ["large"] * 2, n_workers=2, visible=False)
+    assert bar.seconds_left() is None
+    bar.done("large", 10.0, 1)
+    bar.done("small", 1.0, 1)
+    assert bar.seconds_left() == pytest.approx((10 + 3 * 1) / 2)
+    bar.done("small", 3.0, 1)
+    bar.done("large", 30.0, 1)
+    assert bar.seconds_left() == pytest.approx(2 * 2 / 2)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
