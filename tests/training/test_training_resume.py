@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback
 
 from mhipnn.errors import CheckpointError
+from mhipnn.training.history import History
 
 EXACT = ["data.dtype=float64", "trainer.max_epochs=4", "trainer.accelerator=cpu"]
 
@@ -71,21 +72,17 @@ def test_resumed_equals_uninterrupted(train, uninterrupted, tmp_path, epoch, bat
         assert halfway["epoch"] == epoch - 1
         with pytest.raises(AssertionError):  # the comparison can fail
             assert_same(halfway, uninterrupted.checkpoint("last"))
-    resumed = train(tmp_path, *EXACT)
+    # Nothing is trained twice: the first epochs may not come again.
+    resumed = train(tmp_path, *EXACT, extra=(StopAt(0, 0, RuntimeError),) if epoch else ())
     assert resumed.error is None
     assert resumed.folder == stopped.folder
+    (history,) = (callback for callback in resumed.callbacks if isinstance(callback, History))
+    assert [row["epoch"] for row in history.rows] == [0, 1, 2, 3]  # the learning curves keep their past
+    assert [row["step"] for row in history.rows] == [3, 6, 9, 12]
     assert uninterrupted.checkpoint("last")["epoch"] == 3
     assert_same(resumed.checkpoint("last"), uninterrupted.checkpoint("last"))
     for name in ("test/torque_r2", "size/torque_r2", "val/torque_r2"):
         assert resumed.written[name] == pytest.approx(uninterrupted.written[name], abs=1e-10)
-
-
-def test_learning_curves_keep_their_past(train, tmp_path):
-    train(tmp_path, *EXACT, extra=(StopAt(2, 1),))
-    resumed = train(tmp_path, *EXACT)
-    (history,) = (callback for callback in resumed.callbacks if type(callback).__name__ == "History")
-    assert [row["epoch"] for row in history.rows] == [0, 1, 2, 3]
-    assert [row["step"] for row in history.rows] == [3, 6, 9, 12]
 
 
 def test_stopped_after_the_fit_only_the_test_is_left(train, uninterrupted, tmp_path):
@@ -124,6 +121,6 @@ def test_damaged_last_checkpoint_is_named_with_what_to_do(train, tmp_path):
         assert isinstance(again.error, SystemExit)  # it came as far as that epoch
         assert again.folder == stopped.folder
         last.unlink(missing_ok=True)
-    fresh = train(tmp_path, *EXACT, "resume=false")
-    assert fresh.error is None
+    fresh = train(tmp_path, *EXACT, "resume=false", extra=(StopAt(0, 1),))
+    assert isinstance(fresh.error, SystemExit)
     assert fresh.folder != stopped.folder
