@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from .atomic import atomic_path
 from .errors import ConfigError
 
 # Where a run is written does not make it another run.
@@ -137,13 +137,9 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write beside and rename: a reader, or a kill, never meets half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """A reader, or a kill, never meets half a file."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _new_folder(parent: Path) -> Path:

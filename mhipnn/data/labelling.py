@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic import atomic_path, folder_lock
 from ..errors import DatasetError, NonFiniteError
-from .atomic import atomic_path, folder_lock
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect, concatenate
 from .pool import available_cpus, run_jobs

@@ -18,9 +18,9 @@ import h5py
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..atomic import atomic_path
 from ..errors import DatasetError
 from ..keys import KEYS
-from .atomic import atomic_path
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, array_names
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from mhipnn import SDModel
+from mhipnn.atomic import folder_lock
 from mhipnn.data import DatasetDefinition, label_dataset, load_split
-from mhipnn.data.atomic import folder_lock
 from mhipnn.data.labelling import label_realisation, shards_of
 from mhipnn.data.progress import LabellingProgress
 from mhipnn.errors import DatasetError, InputError, NonFiniteError, UserError
