@@ -147,7 +147,16 @@ def _hydra(config_name: str, task: Task) -> None:
         _print_plugins()
         return
     registry.load_plugins()
+    _refuse_null_groups(sys.argv[1:])
     hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base=HYDRA_VERSION)(task)()
+
+
+def _refuse_null_groups(arguments: Sequence[str]) -> None:
+    """Hydra has no message of its own for ``logger=null``."""
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        if value == "null" and (conf_dir() / group).is_dir():
+            raise ConfigError(f"{argument}: a group is left out with '~{group}', quoted in most shells")
 
 
 def _refuse_flag(message: str) -> NoReturn:

@@ -20,7 +20,7 @@ from ..atomic import atomic_path, folder_lock
 from ..errors import DatasetError, NonFiniteError
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect, concatenate
-from .pool import available_cpus, run_jobs
+from .pool import available_cpus, require_main_guard, run_jobs
 from .progress import LabellingProgress
 from .sources import Sources, build_sources
 from .store import read_shard, write_shard
@@ -72,6 +72,7 @@ def label_dataset(
         return folder
     if n_workers is not None and (not isinstance(n_workers, int) or n_workers < 1):
         raise DatasetError(f"n_workers must be an integer >= 1, or null for one process a core; got {n_workers!r}")
+    require_main_guard()
     check_sources(definition)  # complains here, once, before any process starts
     try:
         folder.mkdir(parents=True, exist_ok=True)

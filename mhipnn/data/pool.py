@@ -20,7 +20,18 @@ from ..threads import torch_threads
 J = TypeVar("J")
 R = TypeVar("R")
 
+_GUARD = "needs its main part under `if __name__ == '__main__':`"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def require_main_guard() -> None:
+    """Refuse to label while a worker imports the script that started it: it would wait for its own parent.
+
+    Raises:
+        DatasetError: the script lacks its ``__main__`` guard.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise DatasetError(f"a script that labels with several processes {_GUARD}")
 
 
 def available_cpus() -> int:
@@ -58,8 +69,8 @@ def run_jobs(function: Callable[[J], R], jobs: Sequence[J], n_workers: int) -> G
             yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
         raise DatasetError(
-            "a labelling process died, perhaps for want of memory: set data.n_workers=1 to label in one process. "
-            "(A script of your own needs its main part under `if __name__ == '__main__':`.)"
+            "a labelling process died, perhaps for want of memory: set data.n_workers=1 to label in one process "
+            f"(a script of your own {_GUARD})"
         ) from error
     except BaseException:
         # Ctrl-C or an error: finished shards are on disk, the rest would be thrown away anyway.

@@ -8,9 +8,27 @@ from torch import Tensor, nn
 from .neighbourhood import Neighbourhood
 
 
-def message_sum(weights: Tensor, features: Tensor) -> Tensor:
-    """sum_k weights[i, k, m] features[i, k, a]: (N, K, M), (N, K, F) -> (N, M, F), without an (N, K, M, F) array."""
-    return torch.bmm(weights.transpose(1, 2), features)
+def message_sum(sensitivities: Tensor, polynomials: Tensor, features: Tensor) -> Tensor:
+    """The sum over neighbours of sensitivity x spin invariant x feature, for every combination of the three.
+
+    m[i, nu, l, a] = sum_k s[i, k, nu] P[i, k, l] z[i, k, a], without an array over slots and all three indices: the
+    polynomials join whichever of the other two is smaller.
+
+    Args:
+        sensitivities: (N, K, n_nu), zero in empty slots.
+        polynomials: (N, K, n_l).
+        features: (N, K, F), of the neighbours.
+
+    Returns:
+        (N, n_nu * n_l * F).
+    """
+    n_sites, _, n_nu = sensitivities.shape
+    n_l, n_features = polynomials.shape[-1], features.shape[-1]
+    if n_features < n_nu:
+        joined = torch.einsum("ikl,ika->ikla", polynomials, features).flatten(2)
+        return torch.bmm(sensitivities.transpose(1, 2), joined).flatten(1)
+    joined = torch.einsum("ikn,ikl->iknl", sensitivities, polynomials).flatten(2)
+    return torch.bmm(joined.transpose(1, 2), features).reshape(n_sites, n_nu * n_l * n_features)
 
 
 class Interaction(nn.Module):
@@ -31,10 +49,12 @@ class Interaction(nn.Module):
         self.self_interaction = nn.Linear(n_in, n_out)
         self.activation = activation
 
-    def forward(self, features: Tensor, weights: Tensor, neighbours: Neighbourhood) -> Tensor:
-        """features (N, n_in), weights (N, K, n_weights) = s_nu P_l -> (N, n_out)."""
-        summed = message_sum(weights, neighbours.gather(features))
-        return self.activation(self.message(summed.flatten(1)) + self.self_interaction(features))
+    def forward(
+        self, features: Tensor, sensitivities: Tensor, polynomials: Tensor, neighbours: Neighbourhood
+    ) -> Tensor:
+        """features (N, n_in), s_nu (N, K, n_nu), P_l (N, K, n_l) -> (N, n_out)."""
+        summed = message_sum(sensitivities, polynomials, neighbours.gather(features))
+        return self.activation(self.message(summed) + self.self_interaction(features))
 
 
 class OnSite(nn.Module):

@@ -74,7 +74,6 @@ class MHIP(EnergyModel):
         for layer, (interaction, onsite, readout) in enumerate(
             zip(self.interactions, self.onsite, self.readouts, strict=True)
         ):
-            weights = torch.einsum("ikl,ikn->ikln", polynomials, couplings[layer]).flatten(2)
-            features = onsite(interaction(features, weights, neighbours))
+            features = onsite(interaction(features, couplings[layer], polynomials, neighbours))
             terms.append(readout(features))
         return torch.cat(terms, dim=-1)

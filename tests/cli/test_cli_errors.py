@@ -77,6 +77,7 @@ def call(scratch_conf, tmp_path, monkeypatch, capsys):
         (["resume=3"], "resume=3: expected true or false"),
         (["layers=3"], "layers=3: expected a list"),
         (["model.nested=3"], "model.nested=3: expected a group of settings"),
+        (["model=null"], "model=null: a group is left out with '~model'"),
         (["--sed=3"], "unrecognized arguments: --sed=3"),
         (["seed=13"], "seed 13 brings bad luck choose another"),
         (["seed=16"], "thing: size must be positive, got -1"),

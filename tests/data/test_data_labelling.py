@@ -236,6 +236,18 @@ def test_interrupted_labelling_leaves_no_process_and_continues_identically(tmp_p
     assert not list(folder.glob(".*.tmp"))
 
 
+def test_a_script_without_its_main_guard_is_told_so(tmp_path):
+    script = tmp_path / "label.py"
+    script.write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    done = subprocess.run(
+        [sys.executable, str(script), define(samplers={"random": RANDOM}).to_json(), str(tmp_path / "data"), "2"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "under `if __name__ == '__main__':`" in done.stderr
+
+
 def test_a_second_process_waits_and_finds_what_the_first_made(tmp_path, monkeypatch, caplog):
     definition = define(size_split=None)
     folder = definition.folder(tmp_path)

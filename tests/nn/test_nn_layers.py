@@ -66,15 +66,13 @@ def test_sensitivities_refuse(bad):
         Sensitivity(**dict(n_sensitivities=3, cutoff=2.5) | bad)
 
 
-def test_message_sum_is_a_sum_over_neighbours():
-    weights, features = torch.rand(4, 5, 3).double(), torch.rand(4, 5, 2).double()
-    expected = np.zeros((4, 3, 2))
-    for i in range(4):
-        for k in range(5):
-            for m in range(3):
-                for a in range(2):
-                    expected[i, m, a] += float(weights[i, k, m] * features[i, k, a])
-    np.testing.assert_allclose(message_sum(weights, features).numpy(), expected, atol=1e-14)
+@pytest.mark.parametrize("n_features", [1, 5])  # fewer and more than sensitivities: two orders of the same sum
+def test_message_sum_is_a_sum_over_neighbours(n_features):
+    s, P, z = (torch.rand(4, 5, n).double() for n in (3, 2, n_features))
+    expected = np.zeros((4, 3, 2, n_features))
+    for i, k, nu, degree, a in np.ndindex(4, 5, 3, 2, n_features):
+        expected[i, nu, degree, a] += float(s[i, k, nu] * P[i, k, degree] * z[i, k, a])
+    np.testing.assert_allclose(message_sum(s, P, z).numpy(), expected.reshape(4, -1), atol=1e-14)
 
 
 def test_interaction_layer_is_the_sum_of_the_design():
@@ -89,10 +87,9 @@ def test_interaction_layer_is_the_sum_of_the_design():
     neighbours = neighbourhood(graph, graph.positions)
     polynomials = legendre(neighbour_dots(graph.spins, neighbours.gather(graph.spins)), l_max)
     couplings = radial(neighbours.distance) * neighbours.mask[..., None]
-    weights = torch.einsum("ikl,ikn->ikln", polynomials, couplings).flatten(2)
-    given = layer(z, weights, neighbours).detach().numpy()
+    given = layer(z, couplings, polynomials, neighbours).detach().numpy()
 
-    V = layer.message.weight.detach().numpy().reshape(n_out, l_max + 1, n_nu, n_in)
+    V = layer.message.weight.detach().numpy().reshape(n_out, n_nu, l_max + 1, n_in)
     W, bias = (p.detach().numpy() for p in (layer.self_interaction.weight, layer.self_interaction.bias))
     expected = z.numpy() @ W.T + bias
     for i, j, r in pairs(config, 2.2):
@@ -102,7 +99,7 @@ def test_interaction_layer_is_the_sum_of_the_design():
             for degree, P in enumerate((1.0, x, 1.5 * x**2 - 0.5)):
                 for b in range(n_out):
                     for a in range(n_in):
-                        expected[i, b] += s[nu] * P * V[b, degree, nu, a] * float(z[j, a])
+                        expected[i, b] += s[nu] * P * V[b, nu, degree, a] * float(z[j, a])
     np.testing.assert_allclose(given, np.tanh(expected), atol=1e-13)
 
 
