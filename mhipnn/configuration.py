@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,8 +32,8 @@ class SpinConfiguration:
     cell: Array
     pbc: NDArray[np.bool_]
     spins: Array
-    species: NDArray[np.int64] = field(default=None)  # type: ignore[assignment]
-    moments: Array = field(default=None)  # type: ignore[assignment]
+    species: NDArray[np.int64] = None  # type: ignore[assignment]
+    moments: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         positions = _finite_array("positions", self.positions, (None, 3))
@@ -72,7 +72,7 @@ class SpinConfiguration:
 
     def with_spins(self, spins: ArrayLike) -> SpinConfiguration:
         """The same sites with other spins, (N, 3)."""
-        return replace(self, spins=spins)
+        return replace(self, spins=np.asarray(spins))
 
 
 def _finite_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
