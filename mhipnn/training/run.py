@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+import wandb
 from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -144,6 +145,8 @@ def _logger(cfg: DictConfig, folder: RunFolder) -> Iterator[Logger | bool]:
     if not cfg.get("logger"):
         yield False
         return
+    if "settings" in cfg.logger:  # wandb speaks before a run's own settings reach it
+        wandb.setup(instantiate(cfg.logger.settings))
     logger = instantiate(cfg.logger, save_dir=str(folder.path))
     try:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))

@@ -14,6 +14,8 @@ from toy_potentials import Frozen, heisenberg, random_coupling
 from mhipnn import SDModel
 from mhipnn.dynamics import RK4, Heun, LLGState, Quench
 from mhipnn.errors import NonFiniteError
+from mhipnn.nn.mhip import MHIP
+from mhipnn.nn.network_potential import NetworkPotential
 from mhipnn.structures import RandomSites, random_spins
 
 INTEGRATORS = [Heun(), RK4()]
@@ -90,6 +92,20 @@ def test_energy_is_conserved_without_damping_exact_electrons(integrator, bound):
     force = SDModel(J=3.0, filling=1.0, temperature=0.05).prepare([config])
     spins = torch.from_numpy(config.spins)[None]
     coarse, fine = (drift(integrator, force, dt, 8.0, spins) for dt in (1.0, 0.5))
+    assert fine < bound
+    assert coarse / fine > 0.9 * 2**integrator.order
+
+
+@pytest.mark.parametrize(("integrator", "bound", "dt"), [(Heun(), 1e-5, 0.125), (RK4(), 2e-7, 1.0)])
+def test_energy_is_conserved_without_damping_learned(integrator, bound, dt):
+    config = RandomSites(16, 2).sample(np.random.default_rng(4))
+    torch.manual_seed(0)
+    model = MHIP(cutoff=2.5, n_features=8, n_sensitivities=6).in_precision(torch.float64)
+    model.scale.fill_(0.5)
+    force = NetworkPotential(model).prepare([config])
+    spins = torch.from_numpy(config.spins)[None]
+    assert float(force(spins)[1].abs().max()) > 0.05  # there is something to conserve
+    coarse, fine = (drift(integrator, force, step, 8.0, spins) for step in (dt, dt / 2))
     assert fine < bound
     assert coarse / fine > 0.9 * 2**integrator.order
 
