@@ -18,6 +18,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from .. import registry
 from ..data.datamodule import SpinDataModule
@@ -100,12 +101,13 @@ def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, folder: RunFold
     resumable = folder.resumed and last.is_file()
     if resumable:
         try:
-            read_checkpoint(last)
+            epochs = int(read_checkpoint(last)[1].get("epoch", -1)) + 1
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}; the unfinished run {folder.path} cannot go on from it: remove the file to train this run "
                 "from the start, copy best.ckpt over it to go on from the best epoch, or give resume=false"
             ) from error
+        Console().print(f"going on with {folder.path} after {epochs} epochs", soft_wrap=True, highlight=False)
     trainer.fit(task, datamodule=data, ckpt_path=last if resumable else None, weights_only=True)
 
 

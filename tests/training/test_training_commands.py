@@ -56,6 +56,7 @@ def test_kill_9_and_the_same_command_goes_on(command):
 
     done = command("train", *args)
     assert done.returncode == 0, done.stderr
+    assert f"going on with {folder} after" in done.stdout
     assert folders(command.cwd) == [folder]
     assert json.loads((folder / "metrics.json").read_text())["test/torque_r2"] < 1
     import torch
