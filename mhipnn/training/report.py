@@ -99,13 +99,12 @@ class Report:
 
 
 def _rollout_figures(result: RolloutComparison) -> dict[str, Figure]:
-    made = {
+    return {
         "rollout_correlations": figures.rollout_correlations(result),
         "rollout_energy": figures.energy_relaxation({"exact": result.exact, "learned": result.learned}),
         "rollout_torque": figures.torque_along_rollout(result),
         "rollout_spins": figures.rollout_pictures(result),
     }
-    return made
 
 
 def _log_figure(logger: Logger, name: str, figure: Figure, path: Path) -> None:
