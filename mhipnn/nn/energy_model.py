@@ -43,6 +43,7 @@ class EnergyModel(nn.Module, ABC):
 
     scale: Tensor
     offset: Tensor
+    block_sites = 128  # of evaluations that no loss is taken of: their temporaries stay in the cache
 
     def __init__(self, cutoff: float, n_species: int = 1) -> None:
         super().__init__()
@@ -84,8 +85,11 @@ class EnergyModel(nn.Module, ABC):
         with torch.enable_grad():
             spins = graph.spins.detach().requires_grad_()
             positions = graph.positions.detach().requires_grad_(forces)
-            neighbours = neighbourhood(graph, positions)
-            terms = self.site_terms(spins, neighbours, self.couplings(neighbours))
+            neighbours = neighbourhood(graph, positions, None if differentiable else self.block_sites)
+            couplings = self.couplings(neighbours)
+            if not (differentiable or forces):
+                couplings = [coupling.detach() for coupling in couplings]
+            terms = self.site_terms(spins, neighbours, couplings)
             learned = self.scale * terms.sum(-1)
             inputs = [spins, positions] if forces else [spins]
             # allow_unused: without neighbours nothing depends on spins or positions, and the gradient is zero.

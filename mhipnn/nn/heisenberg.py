@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .energy_model import EnergyModel
 from .neighbourhood import Neighbourhood
 from .sensitivity import Sensitivity
-from .spin_correlation import neighbour_dots
+from .spin_correlation import legendre_of_neighbours
 
 
 class Heisenberg(EnergyModel):
@@ -31,8 +31,8 @@ class Heisenberg(EnergyModel):
         self.constant = nn.Parameter(self.exchange.weight.new_zeros(()))
 
     def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
-        return [self.exchange(self.sensitivity(neighbours.distance))[..., 0] * neighbours.mask]
+        return [self.exchange(self.sensitivity(neighbours).transpose(1, 2))[..., 0] * neighbours.mask]
 
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
-        dots = neighbour_dots(spins, neighbours.gather(spins))
+        dots = legendre_of_neighbours(spins, neighbours, l_max=1)[:, 1]
         return (self.constant - 0.5 * (couplings[0] * dots).sum(-1))[:, None]

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
+from .message_blocks import message_by_blocks
+from .message_sum import message_sum
 from .neighbourhood import Neighbourhood
-
-
-def message_sum(sensitivities: Tensor, polynomials: Tensor, features: Tensor) -> Tensor:
-    """The sum over neighbours of sensitivity x spin invariant x feature, for every combination of the three.
-
-    m[i, nu, l, a] = sum_k s[i, k, nu] P[i, k, l] z[i, k, a], without an array over slots and all three indices: the
-    polynomials join whichever of the other two is smaller.
-
-    Args:
-        sensitivities: (N, K, n_nu), zero in empty slots.
-        polynomials: (N, K, n_l).
-        features: (N, K, F), of the neighbours.
-
-    Returns:
-        (N, n_nu * n_l * F).
-    """
-    n_sites, _, n_nu = sensitivities.shape
-    n_l, n_features = polynomials.shape[-1], features.shape[-1]
-    if n_features < n_nu:
-        joined = torch.einsum("ikl,ika->ikla", polynomials, features).flatten(2)
-        return torch.bmm(sensitivities.transpose(1, 2), joined).flatten(1)
-    joined = torch.einsum("ikn,ikl->iknl", sensitivities, polynomials).flatten(2)
-    return torch.bmm(joined.transpose(1, 2), features).reshape(n_sites, n_nu * n_l * n_features)
 
 
 class Interaction(nn.Module):
@@ -52,9 +30,14 @@ class Interaction(nn.Module):
     def forward(
         self, features: Tensor, sensitivities: Tensor, polynomials: Tensor, neighbours: Neighbourhood
     ) -> Tensor:
-        """features (N, n_in), s_nu (N, K, n_nu), P_l (N, K, n_l) -> (N, n_out)."""
-        summed = message_sum(sensitivities, polynomials, neighbours.gather(features))
-        return self.activation(self.message(summed) + self.self_interaction(features))
+        """features (N, n_in), s_nu (N, n_nu, K), P_l (N, n_l, K) -> (N, n_out)."""
+        message = self._message(features, sensitivities, polynomials, neighbours)
+        return self.activation(message + self.self_interaction(features))
+
+    def _message(self, features: Tensor, s: Tensor, P: Tensor, neighbours: Neighbourhood) -> Tensor:
+        if neighbours.block_sites is not None:
+            return message_by_blocks(s, P, features, self.message.weight, neighbours)
+        return self.message(message_sum(s, P, features, neighbours).flatten(1))
 
 
 class OnSite(nn.Module):

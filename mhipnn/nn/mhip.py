@@ -11,7 +11,7 @@ from .energy_model import EnergyModel
 from .interaction import Interaction, OnSite
 from .neighbourhood import Neighbourhood
 from .sensitivity import Sensitivity
-from .spin_correlation import legendre, neighbour_dots
+from .spin_correlation import legendre_of_neighbours
 
 
 class MHIP(EnergyModel):
@@ -65,10 +65,10 @@ class MHIP(EnergyModel):
         self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
 
     def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
-        return [s(neighbours.distance) * neighbours.mask[..., None] for s in self.sensitivities]
+        return [sensitivity(neighbours) for sensitivity in self.sensitivities]
 
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
-        polynomials = legendre(neighbour_dots(spins, neighbours.gather(spins)), self.l_max)
+        polynomials = legendre_of_neighbours(spins, neighbours, self.l_max)
         features = one_hot(neighbours.species, self.n_species).to(spins.dtype)
         terms = []
         for layer, (interaction, onsite, readout) in enumerate(

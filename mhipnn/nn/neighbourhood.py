@@ -14,15 +14,19 @@ from ..data.graph import SpinGraph
 class Neighbourhood:
     """Neighbours of N sites, padded to the largest number of neighbours K.
 
-    ``index`` (N, K): the neighbour j in slot k of site i (0 in empty slots);
-    ``mask`` (N, K): 1 where the slot is filled, else 0; ``distance`` (N, K): |r_ij| (1 in empty slots);
-    ``species`` (N,). Everything here depends on the frozen geometry alone, not on spins.
+    ``index`` (N, K): the neighbour j(i, k) in slot k of site i, 0 in empty slots; ``counts`` (N,): the slots of a site
+    from there on are empty; ``mask`` (N, K): 1 where the slot is filled, else 0; ``distance`` (N, K): |r_ij|, 1 in
+    empty slots; ``species`` (N,). All depends on the frozen geometry alone, not on spins.
+    ``block_sites``: walk through the sites in blocks of so many, where memory counts and no second derivatives are
+    needed; None for all at once.
     """
 
     index: Tensor
+    counts: Tensor
     mask: Tensor
     distance: Tensor
     species: Tensor
+    block_sites: int | None = None
 
     @property
     def n_sites(self) -> int:
@@ -33,7 +37,7 @@ class Neighbourhood:
         return values.index_select(0, self.index.reshape(-1)).view(*self.index.shape, values.shape[-1])
 
 
-def neighbourhood(graph: SpinGraph, positions: Tensor) -> Neighbourhood:
+def neighbourhood(graph: SpinGraph, positions: Tensor, block_sites: int | None = None) -> Neighbourhood:
     """Pad the edges of a graph (sorted by receiver) into a neighbourhood; differentiable in ``positions`` (N, 3)."""
     source, receiver = graph.edge_index
     n_sites, n_edges = len(positions), len(source)
@@ -48,4 +52,11 @@ def neighbourhood(graph: SpinGraph, positions: Tensor) -> Neighbourhood:
     # Ones in the empty slots keep 1/r and its derivatives finite there; the mask removes them.
     distance = positions.new_ones(n_sites * width).index_copy(0, place, vector.norm(dim=-1))
     shape = (n_sites, width)
-    return Neighbourhood(index.view(shape), mask.view(shape), distance.view(shape), graph.species)
+    return Neighbourhood(
+        index=index.view(shape),
+        counts=counts,
+        mask=mask.view(shape),
+        distance=distance.view(shape),
+        species=graph.species,
+        block_sites=block_sites,
+    )

@@ -81,7 +81,7 @@ class FrozenNetwork:
         self.model, self.n_replicas, self.dtype = model, n_replicas, dtype
         self.device = batch.positions.device
         with torch.no_grad():
-            self.neighbours = neighbourhood(batch, batch.positions)
+            self.neighbours = neighbourhood(batch, batch.positions, model.block_sites)
             self.couplings = model.couplings(self.neighbours)
 
     def __call__(self, spins: Tensor) -> tuple[Tensor, Tensor]:

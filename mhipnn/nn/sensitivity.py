@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from ..errors import ConfigError
+from .kernels import cpu_sensitivity
+from .kernels.choice import on_cpu
+from .neighbourhood import Neighbourhood
 
 
 class Sensitivity(nn.Module):
@@ -37,9 +44,60 @@ class Sensitivity(nn.Module):
         self.inverse_centre = nn.Parameter(centres)
         self.width = nn.Parameter(torch.full((n_sensitivities,), spacing))
 
-    def forward(self, distance: Tensor) -> Tensor:
-        """(...) distances -> (..., n_sensitivities)."""
-        gaussian = torch.exp(-0.5 * ((1 / distance[..., None] - self.inverse_centre) / self.width) ** 2)
-        inside = (distance < self.cutoff).to(distance.dtype)
-        envelope = torch.cos(0.5 * torch.pi / self.cutoff * distance) ** 2 * inside
-        return gaussian * envelope[..., None]
+    def forward(self, neighbours: Neighbourhood) -> Tensor:
+        """s_nu(r_ij) of every slot, (N, n_sensitivities, K); empty slots hold what no sum over neighbours may use."""
+        distance, shape = neighbours.distance, torch.stack([self.inverse_centre, self.width])
+        if on_cpu(distance):
+            return _Sensitivity.apply(distance, shape, neighbours.counts, self.cutoff)
+        return _gaussian(distance, shape) * _envelope(distance, self.cutoff)[1][:, None]
+
+
+def _gaussian(distance: Tensor, shape: Tensor) -> Tensor:
+    """(N, K), (2, n_nu) -> (N, n_nu, K)."""
+    centre, width = shape[:, :, None]
+    exponent = -0.5 * ((1 / distance[:, None] - centre) / width) ** 2
+    return torch.exp(exponent.clamp(min=-60))  # 1e-26 is nothing; subnormal numbers would slow every product
+
+
+def _envelope(distance: Tensor, cutoff: float) -> Tensor:
+    """r, e = cos^2(pi r / 2 r_cut), e' and e'', the last three zero beyond the cutoff; (N, K) -> (4, N, K)."""
+    half = 0.5 * torch.pi / cutoff
+    inside = (distance < cutoff).to(distance.dtype)
+    cosine, sine = torch.cos(half * distance) * inside, torch.sin(half * distance) * inside
+    e = cosine**2
+    return torch.stack([distance, e, -2 * half * sine * cosine, 2 * half**2 * (sine**2 - e)])
+
+
+class _Sensitivity(Function):
+    """Gaussian times envelope; twice differentiable in the distances, once in the parameters."""
+
+    @staticmethod
+    def forward(ctx: Any, distance: Tensor, shape: Tensor, counts: Tensor, cutoff: float) -> Tensor:
+        gaussian, geometry = cpu_sensitivity.exponent(distance, shape, counts).exp_(), _envelope(distance, cutoff)
+        ctx.save_for_backward(distance, shape, gaussian, geometry, counts)
+        return gaussian * geometry[1][:, None]
+
+    @staticmethod
+    def backward(ctx: Any, of_s: Tensor) -> tuple[Tensor | None, ...]:
+        return *_SensitivityAdjoint.apply(*ctx.saved_tensors, of_s), None, None
+
+
+class _SensitivityAdjoint(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, distance: Tensor, shape: Tensor, gaussian: Tensor, geometry: Tensor, counts: Tensor, of_s: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(gaussian, geometry, shape, counts, of_s)
+        ctx.set_materialize_grads(False)
+        return cpu_sensitivity.adjoint(gaussian, geometry, shape, counts, of_s)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, along: Tensor | None, along_shape: Tensor | None) -> tuple[Tensor | None, ...]:
+        if along_shape is not None:
+            raise RuntimeError("sensitivities: no second derivatives by their parameters")
+        if along is None:
+            return (None,) * 6
+        gaussian, geometry, shape, counts, of_s = ctx.saved_tensors
+        of_r, of_shape, of_of_s = cpu_sensitivity.second_adjoint(gaussian, geometry, shape, counts, of_s, along)
+        return of_r, of_shape, None, None, None, of_of_s

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from .kernels import cpu_spins
+from .kernels.choice import on_cpu
+from .neighbourhood import Neighbourhood
 
 
 def legendre(x: Tensor, l_max: int) -> Tensor:
-    """P_0(x) ... P_lmax(x) by the recursion (l+1) P_{l+1} = (2l+1) x P_l - l P_{l-1}; (...) -> (..., l_max + 1)."""
+    """P_0(x) ... P_lmax(x) by the recursion (l+1) P_{l+1} = (2l+1) x P_l - l P_{l-1}; (N, K) -> (N, l_max + 1, K)."""
     values = [torch.ones_like(x), x]
     for degree in range(1, l_max):
         values.append(((2 * degree + 1) * x * values[degree] - degree * values[degree - 1]) / (degree + 1))
-    return torch.stack(values[: l_max + 1], dim=-1)
+    return torch.stack(values[: l_max + 1], dim=1)
 
 
-def neighbour_dots(spins: Tensor, neighbour_spins: Tensor) -> Tensor:
-    """S_i.S_j of every site with its neighbours: (N, 3), (N, K, 3) -> (N, K)."""
-    return (neighbour_spins * spins[:, None]).sum(-1)
+def legendre_of_neighbours(spins: Tensor, neighbours: Neighbourhood, l_max: int) -> Tensor:
+    """P_l(S_i.S_j) of every site with its neighbours, (N, 3) -> (N, l_max + 1, K).
+
+    Differentiable twice. Empty slots hold a finite number that no sum over neighbours may use.
+    """
+    if on_cpu(spins):
+        return _Legendre.apply(spins, neighbours, l_max + 1)
+    return legendre((neighbours.gather(spins) * spins[:, None]).sum(-1), l_max)
+
+
+class _Legendre(Function):
+    @staticmethod
+    def forward(ctx: Any, spins: Tensor, neighbours: Neighbourhood, n_l: int) -> Tensor:
+        ctx.save_for_backward(spins)
+        ctx.neighbours = neighbours
+        return cpu_spins.legendre(spins, neighbours.index, neighbours.counts, n_l)
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
+        return _LegendreAdjoint.apply(*ctx.saved_tensors, c, ctx.neighbours), None, None
+
+
+class _LegendreAdjoint(Function):
+    @staticmethod
+    def forward(ctx: Any, spins: Tensor, c: Tensor, neighbours: Neighbourhood) -> Tensor:
+        ctx.save_for_backward(spins, c)
+        ctx.neighbours = neighbours
+        return cpu_spins.adjoint(spins, c, neighbours.index, neighbours.counts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
+        (spins, c), neighbours = ctx.saved_tensors, ctx.neighbours
+        return *cpu_spins.second_adjoint(spins, c, along, neighbours.index, neighbours.counts), None

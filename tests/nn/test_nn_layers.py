@@ -12,12 +12,12 @@ from mhipnn.data.graph import spin_graph
 from mhipnn.data.statistics import Statistics
 from mhipnn.errors import ConfigError
 from mhipnn.nn.heisenberg import Heisenberg
-from mhipnn.nn.interaction import Interaction, message_sum
+from mhipnn.nn.interaction import Interaction
 from mhipnn.nn.mhip import MHIP
-from mhipnn.nn.neighbourhood import neighbourhood
+from mhipnn.nn.neighbourhood import Neighbourhood, neighbourhood
 from mhipnn.nn.network_potential import NetworkPotential
 from mhipnn.nn.sensitivity import Sensitivity
-from mhipnn.nn.spin_correlation import legendre, neighbour_dots
+from mhipnn.nn.spin_correlation import legendre, legendre_of_neighbours
 from mhipnn.structures import random_sites
 
 SMALL = dict(cutoff=2.2, n_features=4, n_interactions=2, n_sensitivities=3, n_onsite=1)
@@ -34,6 +34,13 @@ def pairs(config, cutoff):
                     yield i, j, r
 
 
+def slots(distances) -> Neighbourhood:
+    """One site with neighbours at these distances."""
+    distance = torch.tensor(np.array([distances]), dtype=torch.float64)
+    zeros = torch.zeros(distance.shape, dtype=torch.int64)
+    return Neighbourhood(zeros, torch.tensor([distance.shape[1]]), torch.ones_like(distance), distance, zeros[:, 0])
+
+
 def sensitivity_formula(r, layer):
     """s_nu(r) written out in numpy."""
     centre, width = layer.inverse_centre.detach().numpy(), layer.width.detach().numpy()
@@ -43,19 +50,19 @@ def sensitivity_formula(r, layer):
 def test_legendre_is_numpys():
     x = np.linspace(-1, 1, 23)
     for l_max in range(6):
-        values = legendre(torch.from_numpy(x), l_max).numpy()
-        assert values.shape == (23, l_max + 1)
+        values = legendre(torch.from_numpy(x)[None], l_max)[0].numpy()
+        assert values.shape == (l_max + 1, 23)
         for degree in range(l_max + 1):
             expected = np.polynomial.legendre.legval(x, np.eye(l_max + 1)[degree])
-            np.testing.assert_allclose(values[:, degree], expected, atol=1e-14)
+            np.testing.assert_allclose(values[degree], expected, atol=1e-14)
 
 
 def test_sensitivities_are_the_formula_and_vanish_beyond_the_cutoff():
     layer = Sensitivity(5, cutoff=2.5, r_inner=0.8).double()
     r = np.array([0.7, 0.8, 1.0, 1.7, 2.3, 2.499])
-    values = layer(torch.from_numpy(r)).detach().numpy()
+    values = layer(slots(r)).detach().numpy()[0].T
     np.testing.assert_allclose(values, [sensitivity_formula(x, layer) for x in r], rtol=1e-12)
-    assert (layer(torch.tensor([2.5, 2.6, 100.0]).double()) == 0).all()
+    assert (layer(slots([2.5, 2.6, 100.0])) == 0).all()
     np.testing.assert_allclose(1 / layer.inverse_centre.detach().numpy()[[0, -1]], [2.5, 0.8], rtol=1e-6)
     assert values[1].argmax() == 4  # at r_inner the innermost one is the largest
 
@@ -64,15 +71,6 @@ def test_sensitivities_are_the_formula_and_vanish_beyond_the_cutoff():
 def test_sensitivities_refuse(bad):
     with pytest.raises(ConfigError, match="r_inner"):
         Sensitivity(**dict(n_sensitivities=3, cutoff=2.5) | bad)
-
-
-@pytest.mark.parametrize("n_features", [1, 5])  # fewer and more than sensitivities: two orders of the same sum
-def test_message_sum_is_a_sum_over_neighbours(n_features):
-    s, P, z = (torch.rand(4, 5, n).double() for n in (3, 2, n_features))
-    expected = np.zeros((4, 3, 2, n_features))
-    for i, k, nu, degree, a in np.ndindex(4, 5, 3, 2, n_features):
-        expected[i, nu, degree, a] += float(s[i, k, nu] * P[i, k, degree] * z[i, k, a])
-    np.testing.assert_allclose(message_sum(s, P, z).numpy(), expected.reshape(4, -1), atol=1e-14)
 
 
 def test_interaction_layer_is_the_sum_of_the_design():
@@ -85,9 +83,8 @@ def test_interaction_layer_is_the_sum_of_the_design():
     z = torch.rand(8, n_in).double()
     graph = spin_graph(config, 2.2, torch.float64)
     neighbours = neighbourhood(graph, graph.positions)
-    polynomials = legendre(neighbour_dots(graph.spins, neighbours.gather(graph.spins)), l_max)
-    couplings = radial(neighbours.distance) * neighbours.mask[..., None]
-    given = layer(z, couplings, polynomials, neighbours).detach().numpy()
+    polynomials = legendre_of_neighbours(graph.spins, neighbours, l_max)
+    given = layer(z, radial(neighbours), polynomials, neighbours).detach().numpy()
 
     V = layer.message.weight.detach().numpy().reshape(n_out, n_nu, l_max + 1, n_in)
     W, bias = (p.detach().numpy() for p in (layer.self_interaction.weight, layer.self_interaction.bias))

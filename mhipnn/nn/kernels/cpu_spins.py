@@ -1,0 +1,136 @@
+"""Legendre polynomials of S_i.S_j and their derivatives on CPUs, compiled by numba."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .compiled import array, kernel
+
+
+def legendre(spins: Tensor, index: Tensor, counts: Tensor, n_l: int) -> Tensor:
+    """P_l(S_i.S_j) of the filled slots, 0 in the empty ones: (N, 3) -> (N, n_l, K)."""
+    out = spins.new_zeros(len(spins), n_l, index.shape[1])
+    _legendre(*(array(tensor) for tensor in (spins, index, counts, out)))
+    return out
+
+
+def adjoint(spins: Tensor, c: Tensor, index: Tensor, counts: Tensor) -> Tensor:
+    """Derivative of sum c[i, l, k] P_l(S_i.S_j(i, k)) by the spins, (N, 3)."""
+    total = torch.zeros_like(spins)
+    _adjoint(*(array(tensor) for tensor in (spins, c, index, counts, total)))
+    return total
+
+
+def second_adjoint(spins: Tensor, c: Tensor, along: Tensor, index: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives of sum_i along_i . adjoint(spins, c)_i by the spins (N, 3) and by c (N, n_l, K)."""
+    of_spins, of_c = torch.zeros_like(spins), torch.zeros_like(c, memory_format=torch.contiguous_format)
+    _second_adjoint(*(array(tensor) for tensor in (spins, c, along, index, counts, of_c, of_spins)))
+    return of_spins, of_c
+
+
+@kernel
+def _legendre(spins, index, counts, out):
+    x, n_l = np.empty(index.shape[1], spins.dtype), out.shape[1]
+    raise_x, lower = _recursion(n_l, spins.dtype)
+    for i in range(len(counts)):
+        n = counts[i]
+        _dots(spins, spins, index, i, n, x)
+        for k in range(n):
+            out[i, 0, k] = 1
+        if n_l > 1:
+            out[i, 1, :n] = x[:n]
+        for degree in range(1, n_l - 1):
+            up, down = raise_x[degree], lower[degree]
+            for k in range(n):
+                out[i, degree + 1, k] = up * x[k] * out[i, degree, k] - down * out[i, degree - 1, k]
+
+
+@kernel
+def _adjoint(spins, c, index, counts, of_spins):
+    n_slots, n_l = index.shape[1], c.shape[1]
+    x, slope, curvature = np.empty((3, n_slots), spins.dtype)
+    P = np.empty((3, n_l + 1, n_slots), spins.dtype)
+    for i in range(len(counts)):
+        n = counts[i]
+        _dots(spins, spins, index, i, n, x)
+        _derivatives(x, n, P)
+        _slopes(c, i, n, P, slope, curvature)
+        _send(of_spins, slope, spins, index, i, n)
+
+
+@kernel
+def _second_adjoint(spins, c, along, index, counts, of_c, of_spins):
+    n_slots, n_l = index.shape[1], c.shape[1]
+    x, slope, curvature = np.empty((3, n_slots), spins.dtype)
+    y, other = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
+    P = np.empty((3, n_l + 1, n_slots), spins.dtype)
+    for i in range(len(counts)):
+        n = counts[i]
+        _dots(spins, spins, index, i, n, x)
+        _dots(along, spins, index, i, n, y)
+        _dots(spins, along, index, i, n, other)
+        _derivatives(x, n, P)
+        _slopes(c, i, n, P, slope, curvature)
+        for k in range(n):
+            y[k] += other[k]  # the change of x along the direction
+            curvature[k] *= y[k]
+        _send(of_spins, curvature, spins, index, i, n)
+        _send(of_spins, slope, along, index, i, n)
+        for degree in range(n_l):
+            for k in range(n):
+                of_c[i, degree, k] = P[1, degree, k] * y[k]
+
+
+@kernel
+def _dots(a, b, index, i, n, out):
+    """a_i . b_j of the n neighbours j of site i."""
+    for k in range(n):
+        j = index[i, k]
+        out[k] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
+
+
+@kernel
+def _send(total, weights, vectors, index, i, n):
+    """total_i += sum_k weights_k vectors_j and total_j += weights_k vectors_i: the derivative of sum_k w_k a_i.a_j."""
+    for k in range(n):
+        j = index[i, k]
+        for axis in range(3):
+            total[i, axis] += weights[k] * vectors[j, axis]
+            total[j, axis] += weights[k] * vectors[i, axis]
+
+
+@kernel
+def _derivatives(x, n, P):
+    """P_l, P_l', P_l'' for l < P.shape[1] into P: P_{l+1}' = P_{l-1}' + (2l+1) P_l, and the same once more."""
+    n_l = P.shape[1]
+    raise_x, lower = _recursion(n_l, x.dtype)
+    for k in range(n):
+        P[0, 0, k], P[1, 0, k], P[2, 0, k] = 1, 0, 0
+        P[0, 1, k], P[1, 1, k], P[2, 1, k] = x[k], 1, 0
+    for degree in range(1, n_l - 1):
+        odd = x.dtype.type(2 * degree + 1)  # an integer would make the arithmetic float64
+        for k in range(n):
+            P[0, degree + 1, k] = raise_x[degree] * x[k] * P[0, degree, k] - lower[degree] * P[0, degree - 1, k]
+            P[1, degree + 1, k] = P[1, degree - 1, k] + odd * P[0, degree, k]
+            P[2, degree + 1, k] = P[2, degree - 1, k] + odd * P[1, degree, k]
+
+
+@kernel
+def _slopes(c, i, n, P, slope, curvature):
+    """sum_l c_l P_l' and sum_l c_l P_l'' of site i."""
+    slope[:n], curvature[:n] = 0, 0
+    for degree in range(1, c.shape[1]):
+        for k in range(n):
+            slope[k] += c[i, degree, k] * P[1, degree, k]
+            curvature[k] += c[i, degree, k] * P[2, degree, k]
+
+
+@kernel
+def _recursion(n_l, dtype):
+    """Coefficients of P_{l+1} = raise_l x P_l - lower_l P_{l-1}, in the precision of the spins."""
+    raise_x, lower = np.empty(n_l, dtype), np.empty(n_l, dtype)
+    for degree in range(n_l):
+        raise_x[degree], lower[degree] = (2 * degree + 1) / (degree + 1), degree / (degree + 1)
+    return raise_x, lower
