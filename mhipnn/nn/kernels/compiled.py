@@ -18,7 +18,7 @@ def kernel(function: Any = None, *, parallel: bool = False) -> Any:
     """Compile for this CPU at the first call; kept on disk for the next process where a place is writable."""
     if function is None:
         return lambda f: kernel(f, parallel=parallel)
-    options = {"nogil": True, "error_model": "numpy", "boundscheck": False, "parallel": parallel}
+    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "parallel": parallel}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
@@ -35,7 +35,8 @@ def shares(n_rows: int) -> int:
 
     GNU OpenMP does not survive a fork: a forked child works with one thread.
     """
-    n = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, n_rows // _MIN_ROWS)
+    limit = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    n = min(torch.get_num_threads(), limit, n_rows // _MIN_ROWS)
     if n < 2 or _forked:
         return 1
     numba.set_num_threads(n)
