@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch_geometric.loader import DataLoader
+from torch.utils.data import DataLoader
 
 from ..configuration import SpinConfiguration
 from ..errors import ConfigError, suggest
 from ..potential import Potential
+from .batching import join
 from .definition import DatasetDefinition
 from .graph import SpinGraph, spin_graph
 from .labelled import LabelledConfigurations
@@ -152,7 +153,7 @@ class SpinDataModule(LightningDataModule):
 
     def _loader(self, graphs: list[SpinGraph], sampler: EpochShuffle | None = None) -> DataLoader:
         # Collation in this process is faster than any number of workers: the graphs are in memory.
-        return DataLoader(graphs, batch_size=self.batch_size, sampler=sampler, num_workers=0)
+        return DataLoader(graphs, batch_size=self.batch_size, sampler=sampler, num_workers=0, collate_fn=join)  # type: ignore[arg-type]
 
     def _graph(self, labelled: LabelledConfigurations, index: int) -> SpinGraph:
         rows = labelled.sites(index)

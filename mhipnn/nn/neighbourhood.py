@@ -15,15 +15,14 @@ class Neighbourhood:
     """Neighbours of N sites, padded to the largest number of neighbours K.
 
     ``index`` (N, K): the neighbour j(i, k) in slot k of site i, 0 in empty slots; ``counts`` (N,): the slots of a site
-    from there on are empty; ``mask`` (N, K): 1 where the slot is filled, else 0; ``distance`` (N, K): |r_ij|, 1 in
-    empty slots; ``species`` (N,). All depends on the frozen geometry alone, not on spins.
+    from there on are empty; ``distance`` (N, K): |r_ij|, 1 in empty slots; ``species`` (N,). All depends on the frozen
+    geometry alone, not on spins.
     ``block_sites``: walk through the sites in blocks of so many, where memory counts and no second derivatives are
     needed; None for all at once.
     """
 
     index: Tensor
     counts: Tensor
-    mask: Tensor
     distance: Tensor
     species: Tensor
     block_sites: int | None = None
@@ -31,6 +30,12 @@ class Neighbourhood:
     @property
     def n_sites(self) -> int:
         return self.index.shape[0]
+
+    @property
+    def mask(self) -> Tensor:
+        """(N, K): 1 where the slot is filled, else 0."""
+        slots = torch.arange(self.index.shape[1], device=self.index.device)
+        return (slots < self.counts[:, None]).to(self.distance.dtype)
 
     def gather(self, values: Tensor) -> Tensor:
         """Values of the neighbours: (N, F) -> (N, K, F). Empty slots hold site 0 and must meet a zero weight."""
@@ -43,19 +48,17 @@ def neighbourhood(graph: SpinGraph, positions: Tensor, block_sites: int | None =
     n_sites, n_edges = len(positions), len(source)
     counts = torch.bincount(receiver, minlength=n_sites)
     width = int(counts.max()) if n_edges else 0
-    slot = torch.arange(n_edges, device=source.device) - (counts.cumsum(0) - counts)[receiver]
+    slot = torch.arange(n_edges, device=source.device) - (counts.cumsum(0) - counts).index_select(0, receiver)
     place = receiver * width + slot
 
     index = source.new_zeros(n_sites * width).index_copy(0, place, source)
-    mask = positions.new_zeros(n_sites * width).index_fill(0, place, 1.0)
-    vector = positions[source] - positions[receiver] + graph.edge_offset
+    vector = positions.index_select(0, source) - positions.index_select(0, receiver) + graph.edge_offset
     # Ones in the empty slots keep 1/r and its derivatives finite there; the mask removes them.
     distance = positions.new_ones(n_sites * width).index_copy(0, place, vector.norm(dim=-1))
     shape = (n_sites, width)
     return Neighbourhood(
         index=index.view(shape),
         counts=counts,
-        mask=mask.view(shape),
         distance=distance.view(shape),
         species=graph.species,
         block_sites=block_sites,

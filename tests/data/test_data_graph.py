@@ -9,9 +9,11 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
 from mhipnn import SpinConfiguration
+from mhipnn.data.batching import join
 from mhipnn.data.graph import SpinGraph, spin_graph
 from mhipnn.errors import InputError
 from mhipnn.keys import KEYS
+from mhipnn.structures import random_sites
 
 OPEN, PERIODIC = (False,) * 3, (True, True, False)
 
@@ -127,3 +129,20 @@ def test_unknown_keys_are_refused(name):
 def test_labels_of_the_wrong_shape_are_refused():
     with pytest.raises(InputError, match=r"field: expected shape \(3, 3\)"):
         spin_graph(TRIMER, 1.5, field=np.zeros((2, 3)))
+
+
+def test_join_is_the_batch_of_pyg_and_comes_apart_again():
+    configs = [random_sites(n, 2, rng=n) for n in (9, 30, 1)]
+    graphs = [
+        spin_graph(config, 2.2, energy=float(i), field=config.spins, forces=config.spins, realisation=i)
+        for i, config in enumerate(configs)
+    ]
+    joined, expected = join(graphs), Batch.from_data_list(graphs)
+    assert joined.num_graphs == expected.num_graphs == 3
+    assert set(joined.keys()) == set(expected.keys())
+    for key in expected.keys():  # noqa: SIM118
+        assert torch.equal(torch.as_tensor(joined[key]), torch.as_tensor(expected[key])), key
+    for graph, back in zip(graphs, joined.to_data_list(), strict=True):
+        assert graph.num_nodes == back.num_nodes
+        for key in graph.keys():  # noqa: SIM118
+            assert torch.equal(torch.as_tensor(graph[key]), torch.as_tensor(back[key])), key

@@ -38,7 +38,7 @@ def slots(distances) -> Neighbourhood:
     """One site with neighbours at these distances."""
     distance = torch.tensor(np.array([distances]), dtype=torch.float64)
     zeros = torch.zeros(distance.shape, dtype=torch.int64)
-    return Neighbourhood(zeros, torch.tensor([distance.shape[1]]), torch.ones_like(distance), distance, zeros[:, 0])
+    return Neighbourhood(zeros, torch.tensor([distance.shape[1]]), distance, zeros[:, 0])
 
 
 def sensitivity_formula(r, layer):
