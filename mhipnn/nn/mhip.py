@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ..errors import ConfigError
+from .activation import SiLU
 from .energy_model import EnergyModel
 from .interaction import Interaction, OnSite
 from .neighbourhood import Neighbourhood
@@ -53,7 +54,7 @@ class MHIP(EnergyModel):
                 f"n_interactions={n_interactions}, n_onsite={n_onsite}, l_max={l_max}"
             )
         self.l_max = l_max
-        activation = nn.SiLU()
+        activation = SiLU()
         widths = [n_species] + [n_features] * n_interactions
         self.sensitivities = nn.ModuleList(Sensitivity(n_sensitivities, cutoff, r_inner) for _ in widths[1:])
         self.interactions = nn.ModuleList(

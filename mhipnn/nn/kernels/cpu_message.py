@@ -34,7 +34,7 @@ def adjoint(
     Every share of the sites adds to a part of its own of ``of_z``, and parts are added in the order of the shares: with
     the same number of threads the result is the same to the bit.
     """
-    of_s, of_P = (x.new_zeros(x.shape) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
+    of_s, of_P = (x.new_empty(x.shape) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
     n_shares = shares(len(s))
     arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)]
     arrays += [np.empty((0, 0, 0), arrays[0].dtype) if result is None else array(result) for result in (of_s, of_P)]
@@ -102,10 +102,12 @@ def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, s
             for nu in range(n_nu):
                 q, at = nu * n_l * n_slots, at_s + nu * n_slots
                 hadamard(flat_of_s, at, products, q, n_slots, flat_P, at_P, n_slots, n, n_l, False)
+                flat_of_s[at + n : at + n_slots] = 0
         if for_P:
             for degree in range(n_l):
                 q, at = degree * n_slots, at_P + degree * n_slots
                 hadamard(flat_of_P, at, products, q, n_l * n_slots, flat_s, at_s, n_slots, n, n_nu, False)
+                flat_of_P[at + n : at + n_slots] = 0
         if for_z:
             _join(weights, flat_s, flat_P, i, n_nu, n_l, n_slots, n)
             gemm(slots, 0, n_features, weights, 0, 1, n_slots, flat_c, at_c, n_features, n, n_features, rows, False)

@@ -18,7 +18,7 @@ from .compiled import array, kernel
 
 def exponent(distance: Tensor, shape: Tensor, counts: Tensor) -> Tensor:
     """-u^2/2 of the filled slots, and no less than -60: exp(-60) is nothing, and subnormal numbers are slow."""
-    out = distance.new_full((len(distance), shape.shape[1], distance.shape[1]), -60.0)
+    out = distance.new_empty(len(distance), shape.shape[1], distance.shape[1])
     _exponent(*(array(tensor) for tensor in (distance, shape, counts, out)))
     return out
 
@@ -63,6 +63,7 @@ def _exponent(distance, shape, counts, out):
             for k in range(counts[i]):
                 u = (x[k] - c) * inverse
                 row[k] = max(half * u * u, least)
+            row[counts[i] :] = least
 
 
 @kernel
