@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .kernels.choice import message_kernels
+from .kernels import cpu_layer
+from .kernels.choice import message_kernels, on_cpu
 from .neighbourhood import Neighbourhood
 
 
@@ -40,6 +41,8 @@ class _MessageByBlocks(Function):
     def forward(ctx: Any, s: Tensor, P: Tensor, z: Tensor, weight: Tensor, neighbours: Neighbourhood) -> Tensor:
         ctx.save_for_backward(s, P, z, weight)
         ctx.neighbours = neighbours
+        if on_cpu(z):
+            return cpu_layer.message(s, P, z, weight, neighbours.index, neighbours.counts)
         kernels, out = message_kernels(z), z.new_empty(len(s), len(weight))
         for rows in _blocks(neighbours):
             summed = kernels.message_sum(s[rows], P[rows], z, neighbours.index[rows], neighbours.counts[rows])
@@ -50,10 +53,14 @@ class _MessageByBlocks(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         s, P, z, weight = ctx.saved_tensors
-        for_s, for_P, for_z = ctx.needs_input_grad[:3]
-        of_s, of_P = (torch.empty_like(x) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
+        neighbours, (for_s, for_P, for_z) = ctx.neighbours, ctx.needs_input_grad[:3]
         of_z = torch.zeros_like(z) if for_z else None
-        kernels, neighbours = message_kernels(z), ctx.neighbours
+        if on_cpu(z):
+            where = (neighbours.index, neighbours.counts)
+            of_s, of_P = cpu_layer.adjoint(s, P, z, weight, gradient, *where, for_s, for_P, of_z)
+            return of_s, of_P, of_z, None, None
+        kernels = message_kernels(z)
+        of_s, of_P = (torch.empty_like(x) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
         for rows in _blocks(neighbours):
             c = torch.mm(gradient[rows], weight).view(-1, s.shape[1] * P.shape[1], z.shape[1])
             index, counts = neighbours.index[rows], neighbours.counts[rows]

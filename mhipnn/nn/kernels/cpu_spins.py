@@ -50,13 +50,13 @@ def _legendre(spins, index, counts, out):
 @kernel
 def _adjoint(spins, c, index, counts, of_spins):
     n_slots, n_l = index.shape[1], c.shape[1]
-    x, slope, curvature = np.empty((3, n_slots), spins.dtype)
+    x, slope = np.empty((2, n_slots), spins.dtype)
     P = np.empty((3, n_l + 1, n_slots), spins.dtype)
     for i in range(len(counts)):
         n = counts[i]
         _dots(spins, spins, index, i, n, x)
-        _derivatives(x, n, P)
-        _slopes(c, i, n, P, slope, curvature)
+        _derivatives(x, n, P, 2)
+        _weigh(c, i, n, P[1], slope)
         _send(of_spins, slope, spins, index, i, n)
 
 
@@ -71,8 +71,9 @@ def _second_adjoint(spins, c, along, index, counts, of_c, of_spins):
         _dots(spins, spins, index, i, n, x)
         _dots(along, spins, index, i, n, y)
         _dots(spins, along, index, i, n, other)
-        _derivatives(x, n, P)
-        _slopes(c, i, n, P, slope, curvature)
+        _derivatives(x, n, P, 3)
+        _weigh(c, i, n, P[1], slope)
+        _weigh(c, i, n, P[2], curvature)
         for k in range(n):
             y[k] += other[k]  # the change of x along the direction
             curvature[k] *= y[k]
@@ -94,16 +95,26 @@ def _dots(a, b, index, i, n, out):
 @kernel
 def _send(total, weights, vectors, index, i, n):
     """total_i += sum_k weights_k vectors_j and total_j += weights_k vectors_i: the derivative of sum_k w_k a_i.a_j."""
+    x, y, z = total[i, 0], total[i, 1], total[i, 2]
+    own_x, own_y, own_z = vectors[i, 0], vectors[i, 1], vectors[i, 2]
+    own_image = total.dtype.type(0)  # a site that is its own neighbour
     for k in range(n):
-        j = index[i, k]
-        for axis in range(3):
-            total[i, axis] += weights[k] * vectors[j, axis]
-            total[j, axis] += weights[k] * vectors[i, axis]
+        j, w = index[i, k], weights[k]
+        x += w * vectors[j, 0]
+        y += w * vectors[j, 1]
+        z += w * vectors[j, 2]
+        if j == i:
+            own_image += w
+        else:
+            total[j, 0] += w * own_x
+            total[j, 1] += w * own_y
+            total[j, 2] += w * own_z
+    total[i, 0], total[i, 1], total[i, 2] = x + own_image * own_x, y + own_image * own_y, z + own_image * own_z
 
 
 @kernel
-def _derivatives(x, n, P):
-    """P_l, P_l', P_l'' for l < P.shape[1] into P: P_{l+1}' = P_{l-1}' + (2l+1) P_l, and the same once more."""
+def _derivatives(x, n, P, orders):
+    """P_l, P_l' (and P_l'' if orders = 3): P_{l+1}' = P_{l-1}' + (2l+1) P_l, and the same once more."""
     n_l = P.shape[1]
     raise_x, lower = _recursion(n_l, x.dtype)
     for k in range(n):
@@ -113,18 +124,18 @@ def _derivatives(x, n, P):
         odd = x.dtype.type(2 * degree + 1)  # an integer would make the arithmetic float64
         for k in range(n):
             P[0, degree + 1, k] = raise_x[degree] * x[k] * P[0, degree, k] - lower[degree] * P[0, degree - 1, k]
-            P[1, degree + 1, k] = P[1, degree - 1, k] + odd * P[0, degree, k]
-            P[2, degree + 1, k] = P[2, degree - 1, k] + odd * P[1, degree, k]
+        for order in range(1, orders):
+            for k in range(n):
+                P[order, degree + 1, k] = P[order, degree - 1, k] + odd * P[order - 1, degree, k]
 
 
 @kernel
-def _slopes(c, i, n, P, slope, curvature):
-    """sum_l c_l P_l' and sum_l c_l P_l'' of site i."""
-    slope[:n], curvature[:n] = 0, 0
+def _weigh(c, i, n, derivative, out):
+    """sum_l c_l P_l' of site i, or of another derivative."""
+    out[:n] = 0
     for degree in range(1, c.shape[1]):
         for k in range(n):
-            slope[k] += c[i, degree, k] * P[1, degree, k]
-            curvature[k] += c[i, degree, k] * P[2, degree, k]
+            out[k] += c[i, degree, k] * derivative[degree, k]
 
 
 @kernel

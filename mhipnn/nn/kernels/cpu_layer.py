@@ -1,0 +1,100 @@
+"""The whole message of a layer on CPUs: the sum over neighbours and its product with V, a few sites at a time.
+
+The sum of a site is n_nu n_l F numbers that are used once: made and multiplied while they are in the cache, and made
+again for the adjoint, they cost no memory at any size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+from torch import Tensor
+
+from .compiled import array, bounds, kernel, shares
+from .cpu_message import _adjoint, _message_sum
+from .tile import gemm
+
+_GROUP = 16  # sites whose sums lie in the cache together
+
+
+def message(s: Tensor, P: Tensor, z: Tensor, weight: Tensor, index: Tensor, counts: Tensor) -> Tensor:
+    """message_sum(s, P, z) V^T for V (n_out, n_nu n_l F): (N, n_out)."""
+    out = s.new_empty(len(s), len(weight))
+    arrays = [array(tensor) for tensor in (s, P, z, weight.t(), index, counts, out)]
+    n_shares = shares(len(s))
+    if n_shares == 1:
+        _message(*arrays, 0, len(s))
+    else:
+        _message_in_shares(*arrays, n_shares)
+    return out
+
+
+def adjoint(
+    s: Tensor, P: Tensor, z: Tensor, weight: Tensor, gradient: Tensor, index: Tensor, counts: Tensor,
+    for_s: bool, for_P: bool, of_z: Tensor | None,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    """Derivatives of sum gradient message by s and P; that by z is added to of_z. As ``cpu_message.adjoint``."""
+    of_s, of_P = (x.new_empty(x.shape) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
+    arrays = [array(tensor) for tensor in (s, P, z, weight, gradient, index, counts)]
+    arrays += [np.empty((0, 0, 0), arrays[0].dtype) if result is None else array(result) for result in (of_s, of_P)]
+    wanted = (for_s, for_P, of_z is not None)
+    n_shares = shares(len(s))
+    parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))
+    if n_shares == 1:
+        _layer_adjoint(*arrays, array(parts)[0], *wanted, 0, len(s))
+    else:
+        _layer_adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
+    if of_z is not None:
+        of_z += parts.sum(0)
+    return of_s, of_P
+
+
+@kernel(parallel=True)
+def _message_in_shares(s, P, z, weight, index, counts, out, n_shares):
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        _message(s, P, z, weight, index, counts, out, start, stop)
+
+
+@kernel(parallel=True)
+def _layer_adjoint_in_shares(
+    s, P, z, weight, gradient, index, counts, of_s, of_P, parts, for_s, for_P, for_z, n_shares
+):  # fmt: skip
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        _layer_adjoint(
+            s, P, z, weight, gradient, index, counts, of_s, of_P, parts[share], for_s, for_P, for_z, start, stop
+        )
+
+
+@kernel
+def _message(s, P, z, weight, index, counts, out, start, stop):
+    n_out, n_sum = out.shape[1], weight.shape[0]
+    sums = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
+    flat_out, flat_sums, flat_weight = out.reshape(-1), sums.reshape(-1), weight.reshape(-1)
+    for first in range(start, stop, _GROUP):
+        last = min(first + _GROUP, stop)
+        _message_sum(s[first:last], P[first:last], z, index[first:last], counts[first:last], sums, 0, last - first)
+        gemm(
+            flat_out, first * n_out, n_out, flat_sums, 0, n_sum, 1, flat_weight, 0, n_out,
+            last - first, n_out, n_sum, False,
+        )  # fmt: skip
+
+
+@kernel
+def _layer_adjoint(
+    s, P, z, weight, gradient, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, start, stop
+):  # fmt: skip
+    n_out, n_sum = weight.shape
+    c = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
+    flat_c, flat_gradient, flat_weight = c.reshape(-1), gradient.reshape(-1), weight.reshape(-1)
+    for first in range(start, stop, _GROUP):
+        last = min(first + _GROUP, stop)
+        gemm(
+            flat_c, 0, n_sum, flat_gradient, first * n_out, n_out, 1, flat_weight, 0, n_sum,
+            last - first, n_sum, n_out, False,
+        )  # fmt: skip
+        _adjoint(
+            s[first:last], P[first:last], z, c, index[first:last], counts[first:last],
+            of_s[first:last], of_P[first:last], of_z, for_s, for_P, for_z, 0, last - first,
+        )  # fmt: skip
