@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -16,5 +17,21 @@ def on_cpu(tensor: Tensor) -> bool:
 
 
 def message_kernels(tensor: Tensor) -> ModuleType:
-    """A module with ``message_sum`` and ``adjoint`` as described in ``reference``."""
-    return cpu_message if on_cpu(tensor) else reference
+    """A module with ``message_sum`` and ``adjoint`` as described in ``reference``.
+
+    Compiled ones in float32 and float64, on CPUs and, where Triton can be imported, on GPUs; else PyTorch's.
+    """
+    if on_cpu(tensor):
+        return cpu_message
+    on_gpu = tensor.device.type == "cuda" and tensor.dtype in (torch.float32, torch.float64)
+    return (_gpu_message() if on_gpu else None) or reference
+
+
+@cache
+def _gpu_message() -> ModuleType | None:
+    """Imported when first needed: Triton comes with PyTorch for GPUs, and CPUs do without."""
+    try:
+        from . import gpu_message
+    except ImportError:
+        return None
+    return gpu_message
