@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,11 +17,15 @@ from ..nn.energy_model import Prediction
 class LossTerm(ABC):
     """One dimensionless term; the objective is the sum of weight x term.
 
+    A term is a mean over the sites of a batch or over its graphs, and says so in ``mean_over``: processes that train
+    together have batches of different sizes, and their means are weighted accordingly.
+
     Args:
         weight: its weight in the sum, >= 0.
     """
 
     needs_forces = False
+    mean_over: Literal["sites", "graphs"] = "sites"
 
     def __init__(self, weight: float = 1.0) -> None:
         if not weight >= 0:
@@ -60,6 +65,8 @@ class Forces(LossTerm):
 
 class Energy(LossTerm):
     """Mean square error of the energy per site over its variance."""
+
+    mean_over = "graphs"
 
     def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
         error = (prediction.energy - graph.energy) / sites_per_graph(graph)

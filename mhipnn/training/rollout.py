@@ -49,7 +49,8 @@ class LLGRollout(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if self.every_n_epochs and not trainer.sanity_checking and epoch % self.every_n_epochs == 0:
+        due = self.every_n_epochs and not trainer.sanity_checking and epoch % self.every_n_epochs == 0
+        if due and trainer.is_global_zero:  # of processes that train together, the others wait
             self._compare(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

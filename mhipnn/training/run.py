@@ -6,8 +6,9 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -26,6 +27,7 @@ from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
 from ..nn.energy_model import EnergyModel
 from ..run_folder import RunFolder
+from . import processes
 from .predictions import predict
 from .report import Report, collect_metrics
 from .task import SpinTask
@@ -43,27 +45,29 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: a mistake in the configuration, in the data, or a number that is not finite.
     """
+    if processes.follows(cfg):
+        return follow(cfg)
     clock = Clock()
     lightning.seed_everything(cfg.seed, verbose=False)
     data: SpinDataModule = instantiate(cfg.data)
     model = build_model(cfg)
-    losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     record = describe(cfg, data)
     parts = (data.definition.name, record.model)
     with _quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
         with clock("labels"):
             data.prepare_data()
             data.setup()
-        model.fit_scale(data.statistics)
-        task = SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+        task = _task(cfg, model, data, record)
         callbacks = _callbacks(cfg, folder)
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
-            trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(folder.path))
-            with clock("fit"), _interruptible():
-                _fit(trainer, task, data, folder)
+            shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}
+            trainer = _trainer(cfg, **shared)
+            with clock("fit"), _interruptible(), processes.together(trainer, cfg):
+                _fit(trainer, task, data, _last_checkpoint(folder))
             # Read back what a user will load, so that the numbers are those of the file.
             model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
+            trainer = _alone(trainer, cfg, **shared)
             with clock("test_and_rollout"), _interruptible():
                 trainer.test(task, datamodule=data, verbose=False)
                 loaders = zip(data.split_names[2:], data.test_dataloader(), strict=True)
@@ -72,6 +76,28 @@ def run(cfg: DictConfig) -> dict[str, float]:
             metrics["val/torque_r2"] = float(best.best_model_score or float("nan"))
             Report(folder, trainer, predictions, metrics).write()
     return metrics
+
+
+def follow(cfg: DictConfig, ready: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """What every process but the first does of a training in several: its share of the fit.
+
+    Args:
+        cfg: that of the first.
+        ready: called before this process waits for the others.
+    """
+    lightning.seed_everything(cfg.seed, verbose=False)
+    data: SpinDataModule = instantiate(cfg.data)
+    model = build_model(cfg)
+    with _quiet_lightning():
+        callbacks = _callbacks(cfg, None)
+        best = _checkpointing(callbacks)
+        trainer = _trainer(cfg, callbacks=callbacks, logger=False)
+        ready()
+        with _interruptible():
+            trainer.strategy.setup_environment()  # waits for the first, which comes when the labels are there
+            data.setup("fit")
+            _fit(trainer, _task(cfg, model, data, describe(cfg, data)), data, None)
+    return {"val/torque_r2": float(best.best_model_score or float("nan"))}
 
 
 def build_model(cfg: DictConfig) -> EnergyModel:
@@ -96,19 +122,55 @@ def describe(cfg: DictConfig, data: SpinDataModule) -> CheckpointRecord:
     )
 
 
-def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, folder: RunFolder) -> None:
+def _task(cfg: DictConfig, model: EnergyModel, data: SpinDataModule, record: CheckpointRecord) -> SpinTask:
+    losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
+    model.fit_scale(data.statistics)
+    return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+
+
+def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
+    trainer = instantiate(cfg.trainer, **settings)
+    if trainer.world_size > 1 and not isinstance(cfg.trainer.get("strategy"), DictConfig):
+        raise ConfigError(
+            f"trainer: {trainer.world_size} processes need trainer=ddp, as in trainer=ddp trainer.devices=2; "
+            "else give trainer.devices=1"
+        )
+    return trainer
+
+
+def _alone(trainer: Trainer, cfg: DictConfig, **settings: Any) -> Trainer:
+    """A trainer that goes on in this process after a fit in several: every configuration is tested exactly once."""
+    if trainer.world_size == 1:
+        return trainer
+    device = trainer.strategy.root_device
+    devices = 1 if device.index is None else [device.index]
+    single = instantiate(cfg.trainer, strategy="auto", devices=devices, num_nodes=1, **settings)
+    single.fit_loop.load_state_dict(trainer.fit_loop.state_dict())  # epoch and step, for the loggers
+    return single
+
+
+def _last_checkpoint(folder: RunFolder) -> Path | None:
+    """Where an unfinished run goes on from."""
     last = folder.checkpoints / "last.ckpt"
-    resumable = folder.resumed and last.is_file()
-    if resumable:
-        try:
-            epochs = int(read_checkpoint(last)[1].get("epoch", -1)) + 1
-        except CheckpointError as error:
-            raise CheckpointError(
-                f"{error}; the unfinished run {folder.path} cannot go on from it: remove the file to train this run "
-                "from the start, copy best.ckpt over it to go on from the best epoch, or give resume=false"
-            ) from error
-        Console().print(f"going on with {folder.path} after {epochs} epochs", soft_wrap=True, highlight=False)
-    trainer.fit(task, datamodule=data, ckpt_path=last if resumable else None, weights_only=True)
+    if not (folder.resumed and last.is_file()):
+        return None
+    try:
+        epochs = int(read_checkpoint(last)[1].get("epoch", -1)) + 1
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; the unfinished run {folder.path} cannot go on from it: remove the file to train this run "
+            "from the start, copy best.ckpt over it to go on from the best epoch, or give resume=false"
+        ) from error
+    Console().print(f"going on with {folder.path} after {epochs} epochs", soft_wrap=True, highlight=False)
+    return last
+
+
+def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, last: Path | None) -> None:
+    if trainer.world_size > 1:
+        trainer.strategy.setup_environment()
+        last = trainer.strategy.broadcast(last)
+    trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
+    trainer.strategy.barrier()
 
 
 @contextmanager
@@ -124,11 +186,11 @@ def _interruptible() -> Iterator[None]:
         raise stop.__context__ from None
 
 
-def _callbacks(cfg: DictConfig, folder: RunFolder) -> list[Callback]:
+def _callbacks(cfg: DictConfig, folder: RunFolder | None) -> list[Callback]:
     nodes = [node for node in (cfg.callbacks or {}).values() if node is not None]
     callbacks: list[Callback] = [instantiate(node) for node in nodes]
     for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+        if folder and isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
             callback.dirpath = str(folder.checkpoints)
     return callbacks
 

@@ -61,10 +61,13 @@ class SpinTask(LightningModule):
     def training_step(self, graph: SpinGraph, batch_index: int) -> Tensor:
         prediction = self.model(graph, forces=self.needs_forces, differentiable=True)
         values = {name: term(prediction, graph, self.statistics) for name, term in self.losses.items()}
+        n_graphs: int | Tensor = graph.num_graphs
+        if self.trainer.world_size > 1:
+            values, n_graphs = self._weigh(values, graph)
         loss = torch.stack([self.losses[name].weight * value for name, value in values.items()]).sum()
         if not torch.isfinite(loss):
             self._raise_non_finite("train", prediction, graph, batch_index)
-        self._remember(values | {"loss": loss}, graph.num_graphs)
+        self._remember(values | {"loss": loss}, n_graphs)
         return loss
 
     def validation_step(self, graph: SpinGraph, batch_index: int) -> None:
@@ -74,7 +77,7 @@ class SpinTask(LightningModule):
         self._measure(("test", "size")[dataloader_idx], graph, batch_index)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self._collect("val"), prog_bar=False)
+        self.log_dict(self._collect("val"), prog_bar=False, sync_dist=True)  # equal in all processes already
 
     def on_test_epoch_end(self) -> None:
         for split in ("test", "size"):
@@ -89,7 +92,21 @@ class SpinTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mhipnn"] = self.record.to_dict()
 
-    def _remember(self, values: Mapping[str, Tensor], n_graphs: int) -> None:
+    def _weigh(self, values: Mapping[str, Tensor], graph: SpinGraph) -> tuple[dict[str, Tensor], Tensor]:
+        r"""Scale the means over this process's batch so that their mean over P processes is that over all batches.
+
+        DDP averages gradients: (1/P) \sum_p w_p <x>_p = \sum_p n_p <x>_p / \sum_p n_p with w_p = n_p / mean(n).
+        Also gives the mean number of graphs of a process.
+        """
+        # Filled on the device, in a precision that counts: a copy from the host would wait for the device.
+        sizes = (graph.num_nodes, graph.num_graphs)
+        mine = torch.stack([torch.full((), n, dtype=torch.float64, device=graph.spins.device) for n in sizes])
+        mean = self.trainer.strategy.reduce(mine.clone(), reduce_op="mean")
+        share = dict(zip(("sites", "graphs"), mine / mean, strict=True))
+        weighed = {name: value * share[self.losses[name].mean_over].to(value) for name, value in values.items()}
+        return weighed, mean[1]
+
+    def _remember(self, values: Mapping[str, Tensor], n_graphs: int | Tensor) -> None:
         """Sum over the epoch, log with its last batch: Lightning's own bookkeeping costs a fifth of a step."""
         row = n_graphs * torch.stack([*(value.detach() for value in values.values()), torch.ones_like(values["loss"])])
         self._sums = row if self._sums is None else self._sums + row
