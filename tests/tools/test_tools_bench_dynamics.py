@@ -1,38 +1,37 @@
-"""The benchmark runs, interleaves what it compares, and prints a row a size."""
+"""A row a size, exact electrons where asked for, memory from processes of their own."""
 
 from __future__ import annotations
 
-import runpy
-import sys
-from pathlib import Path
-
+import bench_dynamics
+import frozen_memory
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "bench_dynamics.py"
+
+def test_a_row_for_each_size_and_exact_electrons_where_asked_for(known_peaks, capsys):
+    sizes = ["--sizes", "30", "40", "--exact-sizes", "12", "--plain-up-to", "35"]
+    bench_dynamics.main([*sizes, "--repeats", "1", "--no-memory"])
+    printed = capsys.readouterr().out
+    lines = [line.strip("│").split("│") for line in printed.splitlines() if line.startswith("│")]
+    found = {cells[0].strip(): dict(zip(bench_dynamics.COLUMNS, map(str.strip, cells), strict=True)) for cells in lines}
+    assert list(found) == ["12", "30", "40"]
+    assert found["12"]["exact (s)"]
+    assert not found["30"]["exact (s)"]
+    assert found["30"]["plain"]
+    assert not found["40"]["plain"]
+    assert "from N = 30 to 40" in printed
+    assert "roofline, frozen, N = 40" in printed
 
 
-def test_actions_are_timed_in_turn_after_a_round_that_does_not_count():
-    called = []
-    interleaved = runpy.run_path(str(SCRIPT))["interleaved"]
-    times = interleaved({name: lambda name=name: called.append(name) for name in "ab"}, 3)
-    assert called == ["a", "b"] * 4
-    assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
+def test_memory_is_that_of_a_fresh_process():
+    ballast = bytearray(500 * 2**20)
+    ballast[::4096] = b"x" * len(ballast[::4096])  # of this process, and no other's
+    peak, growth = frozen_memory.in_fresh_process(2000, 1)
+    here = frozen_memory.peak_resident_set()
+    assert 0 < growth < 0.5
+    assert growth < peak < here
 
 
-def test_a_row_for_each_size_and_exact_electrons_where_asked_for(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--sizes", "30", "--exact-sizes", "12", "--repeats", "1"])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
-    rows = {cells[0]: cells[1:] for cells in map(cells_of, capsys.readouterr().out.splitlines()) if cells[:1] != [""]}
-    assert rows["12"][-2].endswith("x")
-    assert rows["30"][-2] == ""
-
-
-def cells_of(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("│").split("│")] if line.startswith("│") else [""]
-
-
-def test_sizes_below_one_are_refused(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--sizes", "0"])
+def test_sizes_below_one_are_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        bench_dynamics.main(["--sizes", "0"])
     assert "at least 1" in capsys.readouterr().err
