@@ -152,8 +152,18 @@ def parser(description: str | None, repeats: int = 15) -> argparse.ArgumentParse
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--repeats", type=positive, default=repeats, help=f"times of each action (default {repeats})")
     made.add_argument("--budget", type=float, default=60.0, help="seconds after which an action is not timed again")
-    made.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu (default) or cuda")
+    made.add_argument("--device", type=present_device, default=torch.device("cpu"), help="cpu (default) or cuda")
     return made
+
+
+def present_device(text: str) -> torch.device:
+    """A device of this machine, for argparse."""
+    if text.startswith("cuda") and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError(f"{text!r}: PyTorch {torch.__version__} finds no CUDA device here; take cpu")
+    try:
+        return torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"expected cpu or cuda, got {text!r}") from error
 
 
 def positive(text: str) -> int:

@@ -62,6 +62,14 @@ def test_counts_below_one_are_refused(given, capsys):
     assert "at least 1" in capsys.readouterr().err
 
 
+def test_devices_that_are_not_there_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for given, told in (("cuda", "finds no CUDA device"), ("tpu9", "expected cpu or cuda")):
+        with pytest.raises(SystemExit, match="2"):
+            parser("").parse_args(["--device", given])
+        assert told in capsys.readouterr().err
+
+
 def test_counted_work_of_a_message():
     work = message(Sizes(n_sites=10, n_edges=30), n_nu=2, n_l=1, n_features=4)
     assert work.flop == 30 * 2 * 4 * 2
