@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from lightning.fabric.plugins.environments import (
 )
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import distributed
@@ -36,8 +38,8 @@ from ..data.pool import available_cpus
 from ..errors import ConfigError
 
 READY = "ready"
-_PATIENCE = 5.0  # seconds for a process that loses a connection to learn who died
-_GRACE = 30.0  # seconds for this process to leave a collective that cannot end
+_PATIENCE = 5.0  # seconds to learn who died after a connection was lost, or to lose it after somebody died
+_GRACE = 30.0  # seconds to leave what has been interrupted
 _CHANGED = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")  # by Lightning, in the environment of this process
 
 
@@ -79,6 +81,11 @@ def follows(cfg: DictConfig) -> bool:
     return isinstance(cfg.trainer.get("strategy"), DictConfig) and rank_zero_only.rank > 0  # type: ignore[attr-defined]
 
 
+def shares(trainer: Trainer) -> bool:
+    """Whether a trainer is one of several, or of as many as there turned out to be: perhaps of one."""
+    return isinstance(trainer.strategy, ParallelStrategy)
+
+
 @contextmanager
 def together(trainer: Trainer, cfg: DictConfig) -> Iterator[None]:
     """Fit in this block, in the first process; nothing happens if it is the only one.
@@ -87,7 +94,7 @@ def together(trainer: Trainer, cfg: DictConfig) -> Iterator[None]:
         UserError: whatever a follower was refused; KeyboardInterrupt if it was interrupted.
         RuntimeError: a follower died.
     """
-    if trainer.world_size == 1:
+    if not shares(trainer):
         yield
         return
     with _environment_kept():
@@ -120,6 +127,7 @@ class _Followers:
         self._n = trainer.world_size
         self._followers: list[Follower] = []
         self._left = threading.Event()
+        self._interrupted = False
 
     def __enter__(self) -> None:
         threads = {"OMP_NUM_THREADS": str(max(1, available_cpus() // self._n))}
@@ -140,7 +148,9 @@ class _Followers:
                 distributed.destroy_process_group()  # of all at the same time: NCCL waits in it
                 for follower in self._followers:
                     follower.wait()
-            elif isinstance(error, RuntimeError) and (cause := self._first_failure()) is not None:
+            elif (self._interrupted or isinstance(error, RuntimeError)) and (
+                cause := self._first_failure()
+            ) is not None:
                 raise cause from error
         finally:
             self._end()
@@ -156,10 +166,17 @@ class _Followers:
         return None
 
     def _watch(self) -> None:
-        """On a GPU, a collective that a dead process will never join cannot be interrupted."""
+        """Whatever this process is busy with when another one dies, it cannot go on.
+
+        On a GPU it may be waiting for a collective that cannot end, nor be interrupted.
+        """
         while not self._left.wait(1.0):
             dead = [follower for follower in self._followers if follower.failed()]
-            if dead and not self._left.wait(_GRACE):
+            if not dead or self._left.wait(_PATIENCE):
+                continue
+            self._interrupted = True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # also wakes it from a sleep
+            if not self._left.wait(_GRACE):
                 print(f"error: {dead[0].failure()}", file=sys.stderr, flush=True)
                 self._end()
                 os._exit(1)

@@ -140,7 +140,7 @@ def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
 
 def _alone(trainer: Trainer, cfg: DictConfig, **settings: Any) -> Trainer:
     """A trainer that goes on in this process after a fit in several: every configuration is tested exactly once."""
-    if trainer.world_size == 1:
+    if not processes.shares(trainer):
         return trainer
     device = trainer.strategy.root_device
     devices = 1 if device.index is None else [device.index]
@@ -166,7 +166,7 @@ def _last_checkpoint(folder: RunFolder) -> Path | None:
 
 
 def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, last: Path | None) -> None:
-    if trainer.world_size > 1:
+    if processes.shares(trainer):
         trainer.strategy.setup_environment()
         last = trainer.strategy.broadcast(last)
     trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
@@ -182,8 +182,10 @@ def _interruptible() -> Iterator[None]:
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        signal.signal(signal.SIGINT, handler)
         raise stop.__context__ from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _callbacks(cfg: DictConfig, folder: RunFolder | None) -> list[Callback]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,10 @@ class Step(Callback):
 
 
 def one_step(graphs: list[SpinGraph], choice: str, devices: int) -> dict[str, dict]:
-    torch.manual_seed(devices)  # the first weights are those of the first process, whatever the others start from
+    torch.manual_seed(1)  # the first weights are those of the first process, whatever the others start from
     settings = [f"trainer={choice}", f"trainer.devices={devices}", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
     cfg = compose_config("train", [f"loss=[{','.join(TERMS)}]", "loss.energy.weight=0.7", *settings])
-    if devices == 1 or int(os.environ["LOCAL_RANK"]) == 0:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         torch.manual_seed(0)
     model = MHIP(2.2, n_features=6, n_sensitivities=5, n_onsite=1).in_precision(torch.float64)
     task = SpinTask(
@@ -85,20 +86,36 @@ def one_step(graphs: list[SpinGraph], choice: str, devices: int) -> dict[str, di
     return {"gradient": step.gradient, "weights": step.weights, "logged": step.logged}
 
 
-def one_of_two(rank: int, port: int, folder: Path) -> None:
-    world = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in world.items()})
+def world(rank: int, port: int) -> dict[str, str]:
+    """What torchrun would say."""
+    place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {name: str(value) for name, value in place.items()} | {"OMP_NUM_THREADS": "1"}
+
+
+def second_of_two(port: int, file: Path) -> None:
+    os.environ.update(world(1, port))
     torch.set_num_threads(1)
-    torch.save(one_step(ragged(SHARES[rank]), "ddp", 2), folder / f"{rank}.pt")
+    torch.save(one_step(ragged(SHARES[1]), "ddp", 2), file)
 
 
 @pytest.mark.filterwarnings("ignore")  # what Lightning thinks of loaders and loggers
-def test_two_processes_step_as_one_with_the_joint_batch(tmp_path):
+def test_two_processes_step_as_one_with_the_joint_batch(tmp_path, monkeypatch):
+    port = find_free_network_port()
+    second = multiprocessing.get_context("spawn").Process(target=second_of_two, args=(port, tmp_path / "second.pt"))
+    second.start()
     joint = one_step(ragged([*SHARES[0], *SHARES[1]]), "default", 1)
     apart = [one_step(ragged(share), "default", 1) for share in SHARES]
-    multiprocessing.spawn(one_of_two, (find_free_network_port(), tmp_path), nprocs=2)
-    for rank in range(2):
-        mine = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    try:
+        with monkeypatch.context() as patch:
+            for name, value in world(0, port).items():
+                patch.setenv(name, value)
+            first = one_step(ragged(SHARES[0]), "ddp", 2)
+        second.join(60)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        second.kill()
+    for mine in (first, torch.load(tmp_path / "second.pt", weights_only=True)):
         for part in ("gradient", "weights"):
             assert mine[part].keys() == joint[part].keys()
             for name, value in joint[part].items():
@@ -177,24 +194,31 @@ class Fail(Callback):
         self.rank, self.how, self.flag = rank, how, Path(flag)
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if self.how == "killed alone" and trainer.global_rank == 0 and trainer.current_epoch == 1:
+            time.sleep(120)  # busy with something else
         if trainer.current_epoch < 1 or trainer.global_rank != self.rank or self.flag.exists():
             return
         if self.how == "mistake":
             raise NonFiniteError("a field that is not finite")
         if self.how == "bug":
             raise ZeroDivisionError("a bug")
-        os.kill(os.getpid(), {"killed": signal.SIGKILL, "interrupted": signal.SIGINT}[self.how])
+        os.kill(os.getpid(), signal.SIGINT if self.how == "interrupted" else signal.SIGKILL)
         time.sleep(60)
 
 
 def fail(rank: int, how: str, flag: Path) -> str:
-    return f"+callbacks.fail={{_target_:test_training_ddp.Fail,rank:{rank},how:{how},flag:'{flag}'}}"
+    return f"+callbacks.fail={{_target_:test_training_ddp.Fail,rank:{rank},how:'{how}',flag:'{flag}'}}"
 
 
-def followers() -> list[str]:
-    """Command lines of living followers of this process."""
-    lines = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
-    return [line for line in lines.splitlines() if "mhipnn.training.follower" in line]
+def children(pid: int) -> list[Path]:
+    """The living followers of a process, in /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"mhipnn.training.follower" in (stat.parent / "cmdline").read_bytes():
+                found.append(stat.parent)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:Experiment logs directory")
@@ -209,7 +233,7 @@ def test_a_failed_run_goes_on_and_equals_one_process_with_the_joint_batch(train,
     assert str(stopped.error) == "a field that is not finite"
     assert stopped.checkpoint("last")["epoch"] == 0
     assert not (stopped.folder / "metrics.json").exists()
-    assert followers() == []
+    assert children(os.getpid()) == []
     flag.touch()
     capfd.readouterr()
     both = train(tmp_path / "pair", *pair)
@@ -218,7 +242,7 @@ def test_a_failed_run_goes_on_and_equals_one_process_with_the_joint_batch(train,
     out, err = capfd.readouterr()
     assert out.count("mhipnn: mhip") == out.count("going on with") == 1
     assert err == ""
-    assert followers() == []
+    assert children(os.getpid()) == []
     assert not distributed.is_initialized()
     assert (dict(os.environ) | before, torch.get_num_threads()) == (dict(os.environ), threads)
 
@@ -239,6 +263,7 @@ def test_a_failed_run_goes_on_and_equals_one_process_with_the_joint_batch(train,
     ("rank", "how", "error", "says"),
     [
         (1, "killed", RuntimeError, "process 1 of this training was killed by signal 9"),
+        (1, "killed alone", RuntimeError, "process 1 of this training was killed by signal 9"),
         (1, "interrupted", KeyboardInterrupt, ""),
         (1, "bug", RuntimeError, "ZeroDivisionError: a bug"),
         (0, "interrupted", KeyboardInterrupt, ""),
@@ -251,7 +276,8 @@ def test_all_end_when_one_does(train, tmp_path, rank, how, error, says):
     stopped = train(tmp_path, *TWO, "trainer.max_epochs=3", fail(rank, how, tmp_path / "flag"))
     assert type(stopped.error) is error
     assert says in str(stopped.error)
-    assert followers() == []
+    assert children(os.getpid()) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert time.monotonic() - start < 60
 
 
@@ -293,17 +319,13 @@ def test_kill_9_of_the_first_leaves_nobody(labels, tmp_path):
     until = time.monotonic() + 120
     while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < until and first.poll() is None:
         time.sleep(0.1)
-    (other,) = (Path("/proc") / pid for pid in children(first.pid))
+    (other,) = children(first.pid)
     first.kill()
     first.wait()
     until = time.monotonic() + 20
     while other.exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert not other.exists()
-
-
-def children(pid: int) -> list[str]:
-    return subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
 
 
 # ---------------------------------------------------------------------- determinism
