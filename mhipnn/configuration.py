@@ -74,6 +74,12 @@ class SpinConfiguration:
         """The same sites with other spins, (N, 3)."""
         return replace(self, spins=np.asarray(spins))
 
+    def take(self, sites: ArrayLike) -> SpinConfiguration:
+        """These sites, in this order, in the same cell."""
+        chosen = np.asarray(sites)
+        names = ("positions", "spins", "species", "moments")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
 
 def _finite_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
     array = np.array(value, dtype=np.float64)

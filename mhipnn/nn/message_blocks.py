@@ -54,7 +54,7 @@ class _MessageByBlocks(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         s, P, z, weight = ctx.saved_tensors
         neighbours, (for_s, for_P, for_z) = ctx.neighbours, ctx.needs_input_grad[:3]
-        of_z = torch.zeros_like(z) if for_z else None
+        of_z = z.new_zeros(z.shape) if for_z else None
         if on_cpu(z):
             where = (neighbours.index, neighbours.counts)
             of_s, of_P = cpu_layer.adjoint(s, P, z, weight, gradient, *where, for_s, for_P, of_z)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -61,7 +60,7 @@ class _Adjoint(Function):
         ctx.save_for_backward(s, P, z, c)
         ctx.neighbours = neighbours
         ctx.set_materialize_grads(False)
-        of_z = torch.zeros_like(z) if wanted[2] else None
+        of_z = z.new_zeros(z.shape) if wanted[2] else None
         adjoint = message_kernels(z).adjoint
         of_s, of_P = adjoint(s, P, z, c, neighbours.index, neighbours.counts, wanted[0], wanted[1], of_z)
         return of_s, of_P, of_z
@@ -73,7 +72,7 @@ class _Adjoint(Function):
         s, P, z, c = ctx.saved_tensors
         for_s, for_P, for_z, for_c = ctx.needs_input_grad[:4]
         kernels, where = message_kernels(z), (ctx.neighbours.index, ctx.neighbours.counts)
-        of_z = torch.zeros_like(z) if for_z else None
+        of_z = z.new_zeros(z.shape) if for_z else None
         sums: dict[str, Tensor | None] = {"s": None, "P": None, "c": None}
         for place, direction in enumerate(along):
             if direction is None:

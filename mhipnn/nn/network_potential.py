@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch_geometric.data import Batch
 
 from ..configuration import SpinConfiguration
 from ..data.graph import SpinGraph, spin_graph
 from ..errors import InputError, NonFiniteError
 from ..potential import Evaluation, torque
 from .energy_model import EnergyModel
-from .neighbourhood import neighbourhood
+from .frozen import FrozenNetwork
 
 
 class NetworkPotential:
@@ -62,35 +60,20 @@ class NetworkPotential:
         sizes = {config.n_sites for config in configs}
         if len(sizes) != 1:
             raise InputError(f"prepare: expected configurations of one size, got {sorted(sizes) or 'none'}")
-        batch = Batch.from_data_list([self._graph(config) for config in configs])
-        return FrozenNetwork(self.model, batch, len(configs), self.dtype)
+        for config in configs:
+            self._require_known_species(config)
+        return FrozenNetwork(self.model, configs, self.device, self.dtype)
 
     def _graph(self, config: SpinConfiguration) -> SpinGraph:
+        self._require_known_species(config)
+        return spin_graph(config, self.model.cutoff, dtype=self.dtype).to(self.device)
+
+    def _require_known_species(self, config: SpinConfiguration) -> None:
         if config.species.max() >= self.model.n_species:
             raise InputError(
                 f"species: the network knows 0 .. {self.model.n_species - 1}, got {config.species.max()} "
                 f"at site {int(config.species.argmax())}"
             )
-        return spin_graph(config, self.model.cutoff, dtype=self.dtype).to(self.device)
-
-
-class FrozenNetwork:
-    """Energy and fields of R replicas at fixed sites: spins (R, N, 3) -> (R,), (R, N, 3)."""
-
-    def __init__(self, model: EnergyModel, batch: SpinGraph, n_replicas: int, dtype: torch.dtype) -> None:
-        self.model, self.n_replicas, self.dtype = model, n_replicas, dtype
-        self.device = batch.positions.device
-        with torch.no_grad():
-            self.neighbours = neighbourhood(batch, batch.positions, model.block_sites)
-            self.couplings = model.couplings(self.neighbours)
-
-    def __call__(self, spins: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            flat = spins.reshape(-1, 3).detach().requires_grad_()
-            learned = self.model.scale * self.model.site_terms(flat, self.neighbours, self.couplings).sum(-1)
-            (gradient,) = torch.autograd.grad(learned.sum(), flat, allow_unused=True, materialize_grads=True)
-        site_energy = learned.detach().double() + self.model.offset
-        return site_energy.view(self.n_replicas, -1).sum(1).to(self.dtype), -gradient.view(spins.shape)
 
 
 def _require_finite(field: np.ndarray, where: str) -> None:

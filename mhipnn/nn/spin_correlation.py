@@ -27,6 +27,8 @@ def legendre_of_neighbours(spins: Tensor, neighbours: Neighbourhood, l_max: int)
 
     Differentiable twice. Empty slots hold a finite number that no sum over neighbours may use.
     """
+    if l_max == 0:  # no spins in it, and no gradient by them
+        return torch.ones_like(neighbours.distance)[:, None]
     if on_cpu(spins):
         return _Legendre.apply(spins, neighbours, l_max + 1)
     return legendre((neighbours.gather(spins) * spins[:, None]).sum(-1), l_max)

@@ -10,7 +10,7 @@ from numba import prange
 from torch import Tensor
 
 from .compiled import array, bounds, kernel, shares
-from .tile import copy, gemm, hadamard
+from .tile import dot, gemm, hadamard, scale
 
 
 def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) -> Tensor:
@@ -66,59 +66,55 @@ def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, for_
 @kernel
 def _message_sum(s, P, z, index, counts, out, start, stop):
     n_nu, n_slots, n_l, n_features = s.shape[1], s.shape[2], P.shape[1], z.shape[1]
-    rows = n_nu * n_l
-    weights, near = np.empty(rows * n_slots, s.dtype), np.empty(n_slots * n_features, s.dtype)
-    flat_s, flat_P, flat_z, flat_out = s.reshape(-1), P.reshape(-1), z.reshape(-1), out.reshape(-1)
+    columns = n_l * n_features
+    near = np.empty(n_slots * columns, s.dtype)  # P[l, k] z[j(i, k), a] in rows k
+    flat_s, flat_z, flat_out = s.reshape(-1), z.reshape(-1), out.reshape(-1)
     for i in range(start, stop):
         n = counts[i]
-        _join(weights, flat_s, flat_P, i, n_nu, n_l, n_slots, n)
         for k in range(n):
-            copy(near, k * n_features, flat_z, index[i, k] * n_features, n_features, False)
-        at = i * rows * n_features
-        gemm(flat_out, at, n_features, weights, 0, n_slots, 1, near, 0, n_features, rows, n_features, n, False)
+            for degree in range(n_l):
+                at = k * columns + degree * n_features
+                scale(near, at, P[i, degree, k], flat_z, index[i, k] * n_features, n_features)
+        at_s = i * n_nu * n_slots
+        gemm(flat_out, i * n_nu * columns, columns, flat_s, at_s, n_slots, 1, near, 0, columns, n_nu, columns, n, False)
 
 
 @kernel
 def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, start, stop):
     n_nu, n_slots, n_l, n_features = s.shape[1], s.shape[2], P.shape[1], z.shape[1]
-    rows = n_nu * n_l
-    weights, products = np.empty(rows * n_slots, s.dtype), np.empty(rows * n_slots, s.dtype)
-    near, slots = np.empty(n_features * n_slots, s.dtype), np.empty(n_slots * n_features, s.dtype)
+    columns = n_l * n_features
+    products, near = np.empty(n_nu * n_l * n_slots, s.dtype), np.empty(n_features * n_slots, s.dtype)
+    listened = np.empty(n_slots * columns, s.dtype)
     # Unsigned, so that numba does not look for negative indices in the innermost loop.
     places, width, pitch = np.empty(n_slots, np.uint64), np.uint64(n_features), np.uint64(n_slots)
     flat_s, flat_P, flat_z, flat_c = s.reshape(-1), P.reshape(-1), z.reshape(-1), c.reshape(-1)
-    flat_of_s, flat_of_P, flat_of_z = of_s.reshape(-1), of_P.reshape(-1), of_z.reshape(-1)
+    flat_of_s, flat_of_z = of_s.reshape(-1), of_z.reshape(-1)
     for i in range(start, stop):
         n = counts[i]
-        at_s, at_P, at_c = i * n_nu * n_slots, i * n_l * n_slots, i * rows * n_features
-        if for_s or for_P:
+        at_s, at_P, at_c = i * n_nu * n_slots, i * n_l * n_slots, i * n_nu * columns
+        if for_s:  # products[(nu, l), k] = sum_a c z, then a sum over l
             for k in range(n):
                 places[k] = np.uint64(index[i, k]) * width
             for a in range(width):
                 for k in range(np.uint64(n)):
                     near[a * pitch + k] = flat_z[places[k] + a]
+            rows = n_nu * n_l
             gemm(products, 0, n_slots, flat_c, at_c, n_features, 1, near, 0, n_slots, rows, n, n_features, False)
-        if for_s:
             for nu in range(n_nu):
                 q, at = nu * n_l * n_slots, at_s + nu * n_slots
                 hadamard(flat_of_s, at, products, q, n_slots, flat_P, at_P, n_slots, n, n_l, False)
                 flat_of_s[at + n : at + n_slots] = 0
+        if for_P or for_z:  # listened[k, (l, a)] = sum_nu s c serves both
+            gemm(listened, 0, columns, flat_s, at_s, 1, n_slots, flat_c, at_c, columns, n, columns, n_nu, False)
         if for_P:
             for degree in range(n_l):
-                q, at = degree * n_slots, at_P + degree * n_slots
-                hadamard(flat_of_P, at, products, q, n_l * n_slots, flat_s, at_s, n_slots, n, n_nu, False)
-                flat_of_P[at + n : at + n_slots] = 0
+                for k in range(n):
+                    at, at_z = k * columns + degree * n_features, index[i, k] * n_features
+                    of_P[i, degree, k] = dot(listened, at, flat_z, at_z, n_features)
+                of_P[i, degree, n:] = 0
         if for_z:
-            _join(weights, flat_s, flat_P, i, n_nu, n_l, n_slots, n)
-            gemm(slots, 0, n_features, weights, 0, 1, n_slots, flat_c, at_c, n_features, n, n_features, rows, False)
             for k in range(n):
-                copy(flat_of_z, index[i, k] * n_features, slots, k * n_features, n_features, True)
-
-
-@kernel
-def _join(weights, s, P, i, n_nu, n_l, n_slots, n):
-    """weights[(nu, l), k] = s[i, nu, k] P[i, l, k] for the n filled slots of site i."""
-    for nu in range(n_nu):
-        for degree in range(n_l):
-            at, at_s, at_P = (nu * n_l + degree) * n_slots, (i * n_nu + nu) * n_slots, (i * n_l + degree) * n_slots
-            hadamard(weights, at, s, at_s, 0, P, at_P, 0, n, 1, False)
+                at_z, at = index[i, k] * n_features, k * columns
+                gemm(
+                    flat_of_z, at_z, 0, flat_P, at_P + k, 0, n_slots, listened, at, n_features, 1, n_features, n_l, True
+                )

@@ -69,11 +69,11 @@ def hadamard(out, out_at, a, a_at, a_step, b, b_at, b_step, n_columns, n_steps, 
 
 
 @kernel
-def copy(out, out_at, a, a_at, n_columns, accumulate):
-    """out[c] (+)= a[c] on flat arrays."""
+def scale(out, out_at, factor, a, a_at, n_columns):
+    """out[c] = factor a[c] on flat arrays; the factor in their precision."""
     lanes = _lanes(out)
     for column in range(0, n_columns, lanes):
-        _copy(out, out_at + column, a, a_at + column, min(n_columns - column, lanes), accumulate)
+        _scale(out, out_at + column, factor, a, a_at + column, min(n_columns - column, lanes))
 
 
 def _vector_lanes(bits: int) -> int:
@@ -127,6 +127,12 @@ class _Vectors:
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         fma = self._intrinsic(ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{self._suffix}")
         return self.builder.call(fma, [a, b, c])
+
+    def total(self, value: Any) -> Any:
+        """Sum of the lanes, in pairs."""
+        scalar = self.type.element
+        add = self._intrinsic(ir.FunctionType(scalar, [scalar, self.type]), f"llvm.vector.reduce.fadd.{self._suffix}")
+        return self.builder.call(add, [ir.Constant(scalar, 0.0), value], fastmath=("reassoc",))
 
     def variable(self) -> Any:
         """A vector that the optimiser keeps in a register."""
@@ -225,18 +231,37 @@ def _columns(typing_context, out, o, a, p, a_step, b, q, b_step, width, n_steps,
 
 
 @intrinsic
-def _copy(typing_context, out, o, a, p, width, accumulate):
-    """One vector of ``copy``."""
-    signature = types.void(out, types.intp, a, types.intp, types.intp, types.boolean)
+def _scale(typing_context, out, o, factor, a, p, width):
+    """One vector of ``scale``."""
+    signature = types.void(out, types.intp, out.dtype, a, types.intp, types.intp)
 
     def codegen(context, builder, signature, arguments):
-        out_array, o, a_array, p, width, accumulate = arguments
+        out_array, o, factor, a_array, p, width = arguments
         v = _Vectors(context, builder, out.dtype)
-        to, mask, value = _pointer(context, builder, out, out_array), v.mask(width), v.variable()
-        builder.store(v.load(_pointer(context, builder, a, a_array), p, mask), value)
-        with builder.if_then(accumulate):
-            builder.store(builder.fadd(builder.load(value), v.load(to, o, mask)), value)
-        v.store(builder.load(value), to, o, mask)
+        mask = v.mask(width)
+        value = v.load(_pointer(context, builder, a, a_array), p, mask)
+        v.store(builder.fmul(v.splat(factor), value), _pointer(context, builder, out, out_array), o, mask)
         return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def dot(typing_context, a, a_at, b, b_at, n_columns):
+    """sum_c a[c] b[c] on flat arrays, lane by lane and then over the lanes."""
+    signature = a.dtype(a, types.intp, b, types.intp, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        a_array, p, b_array, q, n_columns = arguments
+        left, right = _pointer(context, builder, a, a_array), _pointer(context, builder, b, b_array)
+        v = _Vectors(context, builder, a.dtype)
+        lanes, total = ir.Constant(_INT, v.lanes), v.variable()
+        n_vectors = builder.sdiv(builder.add(n_columns, ir.Constant(_INT, v.lanes - 1)), lanes)
+        with cgutils.for_range(builder, n_vectors) as loop:
+            at = builder.mul(loop.index, lanes)
+            mask = v.mask(builder.sub(n_columns, at))
+            x, y = v.load(left, builder.add(p, at), mask), v.load(right, builder.add(q, at), mask)
+            builder.store(v.multiply_add(x, y, builder.load(total)), total)
+        return v.total(builder.load(total))
 
     return signature, codegen
