@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -55,8 +55,8 @@ class SpinTask(LightningModule):
         self.record = record
         self.needs_forces = any(term.needs_forces and term.weight > 0 for term in losses.values())
         self._sums: Tensor | None = None  # of the terms of this epoch, and how many graphs they stand for
-        # Lightning moves metrics to the device if they are modules, so they lie in a ModuleDict, flat for its typing.
-        self.metrics = nn.ModuleDict({f"{s}_{o}": Accuracy() for s in SPLITS for o in _OBSERVABLES})
+        # Not submodules: averaging and clipping would walk through them at every step.
+        self._metrics = {f"{split}_{name}": Accuracy() for split in SPLITS for name in _OBSERVABLES}
 
     def training_step(self, graph: SpinGraph, batch_index: int) -> Tensor:
         prediction = self.model(graph, forces=self.needs_forces, differentiable=True)
@@ -129,7 +129,7 @@ class SpinTask(LightningModule):
         accuracy["energy"].update(prediction.energy / sites, graph.energy / sites)
 
     def _accuracy(self, split: str) -> dict[str, Accuracy]:
-        return {name: cast(Accuracy, self.metrics[f"{split}_{name}"]) for name in _OBSERVABLES}
+        return {name: self._metrics[f"{split}_{name}"].to(self.device) for name in _OBSERVABLES}
 
     def _collect(self, split: str) -> dict[str, Tensor]:
         accuracy = self._accuracy(split)
