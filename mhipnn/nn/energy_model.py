@@ -85,7 +85,8 @@ class EnergyModel(nn.Module, ABC):
         with torch.enable_grad():
             spins = graph.spins.detach().requires_grad_()
             positions = graph.positions.detach().requires_grad_(forces)
-            neighbours = neighbourhood(graph, positions, None if differentiable else self.block_sites)
+            block_sites = None if differentiable else self.block_sites
+            neighbours = neighbourhood(graph, positions, block_sites, fields_only=differentiable and not forces)
             couplings = self.couplings(neighbours)
             if not (differentiable or forces):
                 couplings = [coupling.detach() for coupling in couplings]

@@ -42,12 +42,16 @@ class _MessageSum(Function):
     @staticmethod
     def forward(ctx: Any, s: Tensor, P: Tensor, z: Tensor, neighbours: Neighbourhood) -> Tensor:
         ctx.save_for_backward(s, P, z)
-        ctx.neighbours = neighbours
+        ctx.neighbours, ctx.by_parameters = neighbours, False
         return message_kernels(z).message_sum(s, P, z, neighbours.index, neighbours.counts)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
-        return *_Adjoint.apply(*ctx.saved_tensors, c, ctx.neighbours, ctx.needs_input_grad[:3]), None
+        for_s, for_P, for_z = ctx.needs_input_grad[:3]
+        if ctx.neighbours.fields_only:  # first comes the pass by spins, then that by parameters
+            for_s, for_P = for_s and ctx.by_parameters, for_P and not ctx.by_parameters
+            ctx.by_parameters = True
+        return *_Adjoint.apply(*ctx.saved_tensors, c, ctx.neighbours, (for_s, for_P, for_z)), None
 
 
 class _Adjoint(Function):
@@ -71,9 +75,10 @@ class _Adjoint(Function):
         """With along = (s', P', z'): the derivatives of T(s', P, z, c) + T(s, P', z, c) + T(s, P, z', c)."""
         s, P, z, c = ctx.saved_tensors
         for_s, for_P, for_z, for_c = ctx.needs_input_grad[:4]
+        for_P = for_P and not ctx.neighbours.fields_only
         kernels, where = message_kernels(z), (ctx.neighbours.index, ctx.neighbours.counts)
         of_z = z.new_zeros(z.shape) if for_z else None
-        sums: dict[str, Tensor | None] = {"s": None, "P": None, "c": None}
+        total_s = total_P = total_c = None
         for place, direction in enumerate(along):
             if direction is None:
                 continue
@@ -82,10 +87,10 @@ class _Adjoint(Function):
             wanted = (for_s and place != 0, for_P and place != 1, of_z if place != 2 else None)
             if any(item is not None and item is not False for item in wanted):
                 of_s, of_P = kernels.adjoint(*turned, c, *where, *wanted)
-                sums["s"], sums["P"] = _plus(sums["s"], of_s), _plus(sums["P"], of_P)
+                total_s, total_P = _plus(total_s, of_s), _plus(total_P, of_P)
             if for_c:
-                sums["c"] = _plus(sums["c"], kernels.message_sum(*turned, *where))
-        return sums["s"], sums["P"], of_z, sums["c"], None, None
+                total_c = kernels.message_sum(*turned, *where, into=total_c)
+        return total_s, total_P, of_z, total_c, None, None
 
 
 def _plus(total: Tensor | None, term: Tensor | None) -> Tensor | None:

@@ -18,7 +18,9 @@ class Neighbourhood:
     from there on are empty; ``distance`` (N, K): |r_ij|, 1 in empty slots; ``species`` (N,). All depends on the frozen
     geometry alone, not on spins.
     ``block_sites``: walk through the sites in blocks of so many, where memory counts and no second derivatives are
-    needed; None for all at once.
+    needed; None for all at once. ``fields_only``: of the second derivatives only those by parameters and once by spins
+    are wanted, as in training on fields; invariants of spins then take no part in the last backward pass. A model whose
+    invariants depend on parameters must replace it by False.
     """
 
     index: Tensor
@@ -26,6 +28,7 @@ class Neighbourhood:
     distance: Tensor
     species: Tensor
     block_sites: int | None = None
+    fields_only: bool = False
 
     @property
     def n_sites(self) -> int:
@@ -42,7 +45,9 @@ class Neighbourhood:
         return values.index_select(0, self.index.reshape(-1)).view(*self.index.shape, values.shape[-1])
 
 
-def neighbourhood(graph: SpinGraph, positions: Tensor, block_sites: int | None = None) -> Neighbourhood:
+def neighbourhood(
+    graph: SpinGraph, positions: Tensor, block_sites: int | None = None, fields_only: bool = False
+) -> Neighbourhood:
     """Pad the edges of a graph (sorted by receiver) into a neighbourhood; differentiable in ``positions`` (N, 3)."""
     source, receiver = graph.edge_index
     n_sites, n_edges = len(positions), len(source)
@@ -62,4 +67,5 @@ def neighbourhood(graph: SpinGraph, positions: Tensor, block_sites: int | None =
         distance=distance.view(shape),
         species=graph.species,
         block_sites=block_sites,
+        fields_only=fields_only,
     )

@@ -38,11 +38,14 @@ class _Legendre(Function):
     @staticmethod
     def forward(ctx: Any, spins: Tensor, neighbours: Neighbourhood, n_l: int) -> Tensor:
         ctx.save_for_backward(spins)
-        ctx.neighbours = neighbours
+        ctx.neighbours, ctx.by_parameters = neighbours, False
         return cpu_spins.legendre(spins, neighbours.index, neighbours.counts, n_l)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.neighbours.fields_only and ctx.by_parameters:
+            return None, None, None
+        ctx.by_parameters = True
         return _LegendreAdjoint.apply(*ctx.saved_tensors, c, ctx.neighbours), None, None
 
 
@@ -57,4 +60,5 @@ class _LegendreAdjoint(Function):
     @once_differentiable
     def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
         (spins, c), neighbours = ctx.saved_tensors, ctx.neighbours
-        return *cpu_spins.second_adjoint(spins, c, along, neighbours.index, neighbours.counts), None
+        where, for_spins = (neighbours.index, neighbours.counts), not neighbours.fields_only
+        return *cpu_spins.second_adjoint(spins, c, along, *where, for_spins), None

@@ -74,7 +74,8 @@ def _message(s, P, z, weight, index, counts, out, start, stop):
     flat_out, flat_sums, flat_weight = out.reshape(-1), sums.reshape(-1), weight.reshape(-1)
     for first in range(start, stop, _GROUP):
         last = min(first + _GROUP, stop)
-        _message_sum(s[first:last], P[first:last], z, index[first:last], counts[first:last], sums, 0, last - first)
+        where = (index[first:last], counts[first:last])
+        _message_sum(s[first:last], P[first:last], z, where[0], where[1], sums, False, 0, last - first)
         gemm(
             flat_out, first * n_out, n_out, flat_sums, 0, n_sum, 1, flat_weight, 0, n_out,
             last - first, n_out, n_sum, False,

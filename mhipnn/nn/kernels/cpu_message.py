@@ -13,15 +13,15 @@ from .compiled import array, bounds, kernel, shares
 from .tile import dot, gemm, hadamard, scale
 
 
-def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) -> Tensor:
+def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:
     """See ``reference.message_sum``."""
-    out = s.new_empty(len(s), s.shape[1] * P.shape[1], z.shape[1])
+    out = s.new_empty(len(s), s.shape[1] * P.shape[1], z.shape[1]) if into is None else into
     arrays = [array(tensor) for tensor in (s, P, z, index, counts, out)]
     n_shares = shares(len(s))
     if n_shares == 1:
-        _message_sum(*arrays, 0, len(s))
+        _message_sum(*arrays, into is not None, 0, len(s))
     else:
-        _message_sum_in_shares(*arrays, n_shares)
+        _message_sum_in_shares(*arrays, into is not None, n_shares)
     return out
 
 
@@ -50,10 +50,10 @@ def adjoint(
 
 
 @kernel(parallel=True)
-def _message_sum_in_shares(s, P, z, index, counts, out, n_shares):
+def _message_sum_in_shares(s, P, z, index, counts, out, accumulate, n_shares):
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
-        _message_sum(s, P, z, index, counts, out, start, stop)
+        _message_sum(s, P, z, index, counts, out, accumulate, start, stop)
 
 
 @kernel(parallel=True)
@@ -64,7 +64,7 @@ def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, for_
 
 
 @kernel
-def _message_sum(s, P, z, index, counts, out, start, stop):
+def _message_sum(s, P, z, index, counts, out, accumulate, start, stop):
     n_nu, n_slots, n_l, n_features = s.shape[1], s.shape[2], P.shape[1], z.shape[1]
     columns = n_l * n_features
     near = np.empty(n_slots * columns, s.dtype)  # P[l, k] z[j(i, k), a] in rows k
@@ -75,8 +75,8 @@ def _message_sum(s, P, z, index, counts, out, start, stop):
             for degree in range(n_l):
                 at = k * columns + degree * n_features
                 scale(near, at, P[i, degree, k], flat_z, index[i, k] * n_features, n_features)
-        at_s = i * n_nu * n_slots
-        gemm(flat_out, i * n_nu * columns, columns, flat_s, at_s, n_slots, 1, near, 0, columns, n_nu, columns, n, False)
+        at, at_s = i * n_nu * columns, i * n_nu * n_slots
+        gemm(flat_out, at, columns, flat_s, at_s, n_slots, 1, near, 0, columns, n_nu, columns, n, accumulate)
 
 
 @kernel

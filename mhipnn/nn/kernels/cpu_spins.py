@@ -23,11 +23,13 @@ def adjoint(spins: Tensor, c: Tensor, index: Tensor, counts: Tensor) -> Tensor:
     return total
 
 
-def second_adjoint(spins: Tensor, c: Tensor, along: Tensor, index: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives of sum_i along_i . adjoint(spins, c)_i by the spins (N, 3) and by c (N, n_l, K)."""
+def second_adjoint(
+    spins: Tensor, c: Tensor, along: Tensor, index: Tensor, counts: Tensor, for_spins: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Derivatives of sum_i along_i . adjoint(spins, c)_i by the spins (N, 3), if wanted, and by c (N, n_l, K)."""
     of_spins, of_c = torch.zeros_like(spins), torch.zeros_like(c, memory_format=torch.contiguous_format)
-    _second_adjoint(*(array(tensor) for tensor in (spins, c, along, index, counts, of_c, of_spins)))
-    return of_spins, of_c
+    _second_adjoint(*(array(tensor) for tensor in (spins, c, along, index, counts, of_c, of_spins)), for_spins)
+    return of_spins if for_spins else None, of_c
 
 
 @kernel
@@ -61,7 +63,7 @@ def _adjoint(spins, c, index, counts, of_spins):
 
 
 @kernel
-def _second_adjoint(spins, c, along, index, counts, of_c, of_spins):
+def _second_adjoint(spins, c, along, index, counts, of_c, of_spins, for_spins):
     n_slots, n_l = index.shape[1], c.shape[1]
     x, slope, curvature = np.empty((3, n_slots), spins.dtype)
     y, other = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
@@ -71,14 +73,16 @@ def _second_adjoint(spins, c, along, index, counts, of_c, of_spins):
         _dots(spins, spins, index, i, n, x)
         _dots(along, spins, index, i, n, y)
         _dots(spins, along, index, i, n, other)
-        _derivatives(x, n, P, 3)
-        _weigh(c, i, n, P[1], slope)
-        _weigh(c, i, n, P[2], curvature)
+        _derivatives(x, n, P, 3 if for_spins else 2)
         for k in range(n):
             y[k] += other[k]  # the change of x along the direction
-            curvature[k] *= y[k]
-        _send(of_spins, curvature, spins, index, i, n)
-        _send(of_spins, slope, along, index, i, n)
+        if for_spins:
+            _weigh(c, i, n, P[1], slope)
+            _weigh(c, i, n, P[2], curvature)
+            for k in range(n):
+                curvature[k] *= y[k]
+            _send(of_spins, curvature, spins, index, i, n)
+            _send(of_spins, slope, along, index, i, n)
         for degree in range(n_l):
             for k in range(n):
                 of_c[i, degree, k] = P[1, degree, k] * y[k]

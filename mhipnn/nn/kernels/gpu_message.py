@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 
-def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) -> Tensor:
+def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:
     """See ``reference.message_sum``."""
     n_sites, n_nu, n_slots = s.shape
     n_l, n_features = P.shape[1], z.shape[1]
@@ -33,7 +33,7 @@ def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) 
             _message_sum[(n_sites * down * across,)](
                 *inputs, out, n_slots, down, across, n_nu, n_l, n_features, **tiles.options()
             )
-    return out
+    return out if into is None else into.add_(out)
 
 
 def adjoint(

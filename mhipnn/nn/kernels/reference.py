@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) -> Tensor:
+def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:
     """m[i, (nu, l), a] = sum_k s[i, nu, k] P[i, l, k] z[j(i, k), a].
 
     Args:
@@ -14,12 +14,14 @@ def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor) 
         P: spin invariants, (B, n_l, K).
         z: features, (N, F).
         index: j(i, k), (B, K).
-        counts: number of filled slots of each site, (B,); the slots from there on do not count, whatever they hold.
+        counts: number of filled slots of each site, (B,); the slots from there on do not count, but must be finite.
+        into: add to this and return it.
 
     Returns:
         (B, n_nu n_l, F).
     """
-    return torch.bmm(_joined(s, P), _near(z, index, counts))
+    summed = torch.bmm(_joined(s, P), _near(z, index, counts))
+    return summed if into is None else into.add_(summed)
 
 
 def adjoint(
