@@ -42,7 +42,7 @@ def adjoint(
     of_s = of_P = None
     near = _near(z, index, counts)
     if for_s or for_P:
-        products = torch.bmm(c, near.transpose(1, 2)).view(len(s), s.shape[1], P.shape[1], -1)
+        products = torch.bmm(c, near.transpose(1, 2)).view(len(s), s.shape[1], P.shape[1], index.shape[1])
         of_s = (products * P[:, None]).sum(2) if for_s else None
         of_P = (products * s[:, :, None]).sum(1) if for_P else None
     if of_z is not None:
@@ -56,7 +56,7 @@ def _joined(s: Tensor, P: Tensor) -> Tensor:
 
 
 def _near(z: Tensor, index: Tensor, counts: Tensor) -> Tensor:
-    return z.index_select(0, index.reshape(-1)).view(*index.shape, -1) * _filled(index, counts)
+    return z.index_select(0, index.reshape(-1)).view(*index.shape, z.shape[1]) * _filled(index, counts)
 
 
 def _filled(index: Tensor, counts: Tensor) -> Tensor:
