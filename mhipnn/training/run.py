@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,7 +47,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
         UserError: a mistake in the configuration, in the data, or a number that is not finite.
     """
     if processes.follows(cfg):
-        return follow(cfg)
+        try:
+            return follow(cfg)
+        except KeyboardInterrupt:
+            sys.exit(130)  # the first process says it
     clock = Clock()
     lightning.seed_everything(cfg.seed, verbose=False)
     data: SpinDataModule = instantiate(cfg.data)
