@@ -18,7 +18,7 @@ from .definition import DatasetDefinition
 from .graph import SpinGraph, spin_graph
 from .labelled import LabelledConfigurations
 from .labelling import check_sources, label_dataset, load_split
-from .shuffle import EpochShuffle
+from .shuffle import EpochShuffle, InOrder
 from .sources import build
 from .statistics import Statistics, fit_statistics
 
@@ -145,13 +145,14 @@ class SpinDataModule(LightningDataModule):
         return self._loader(graphs, sampler=EpochShuffle(len(graphs), self.shuffle_seed))
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader(self.graphs("val"))
+        graphs = self.graphs("val")
+        return self._loader(graphs, sampler=InOrder(len(graphs)))
 
     def test_dataloader(self) -> list[DataLoader]:
         """[test, size], or [test] if there is no size split."""
         return [self._loader(self.graphs(split)) for split in self.split_names[2:]]
 
-    def _loader(self, graphs: list[SpinGraph], sampler: EpochShuffle | None = None) -> DataLoader:
+    def _loader(self, graphs: list[SpinGraph], sampler: EpochShuffle | InOrder | None = None) -> DataLoader:
         # Collation in this process is faster than any number of workers: the graphs are in memory.
         return DataLoader(graphs, batch_size=self.batch_size, sampler=sampler, num_workers=0, collate_fn=join)  # type: ignore[arg-type]
 
