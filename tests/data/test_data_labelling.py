@@ -175,7 +175,8 @@ def test_damage_is_named_and_made_again_and_nothing_else(made, damage, caplog):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands it down ignored
 from mhipnn.data import DatasetDefinition, label_dataset
 if __name__ == "__main__":
     label_dataset(DatasetDefinition.from_json(sys.argv[1], "toy"), sys.argv[2], n_workers=int(sys.argv[3]))
