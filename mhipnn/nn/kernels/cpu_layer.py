@@ -11,7 +11,7 @@ from numba import prange
 from torch import Tensor
 
 from .compiled import array, bounds, kernel, shares
-from .cpu_message import _adjoint, _message_sum
+from .cpu_message import _adjoint, _message_sum, results_for
 from .tile import gemm
 
 _GROUP = 16  # sites whose sums lie in the cache together
@@ -34,9 +34,8 @@ def adjoint(
     for_s: bool, for_P: bool, of_z: Tensor | None,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
     """Derivatives of sum gradient message by s and P; that by z is added to of_z. As ``cpu_message.adjoint``."""
-    of_s, of_P = (x.new_empty(x.shape) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
-    arrays = [array(tensor) for tensor in (s, P, z, weight, gradient, index, counts)]
-    arrays += [np.empty((0, 0, 0), arrays[0].dtype) if result is None else array(result) for result in (of_s, of_P)]
+    (of_s, of_P), results = results_for((s, P), (for_s, for_P))
+    arrays = [array(tensor) for tensor in (s, P, z, weight, gradient, index, counts)] + results
     wanted = (for_s, for_P, of_z is not None)
     n_shares = shares(len(s))
     parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))

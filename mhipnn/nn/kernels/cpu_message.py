@@ -5,6 +5,8 @@ Compiled by numba for the CPU at hand. Sites are shared out over as many threads
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import prange
 from torch import Tensor
@@ -34,10 +36,9 @@ def adjoint(
     Every share of the sites adds to a part of its own of ``of_z``, and parts are added in the order of the shares: with
     the same number of threads the result is the same to the bit.
     """
-    of_s, of_P = (x.new_empty(x.shape) if wanted else None for x, wanted in ((s, for_s), (P, for_P)))
+    (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     n_shares = shares(len(s))
-    arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)]
-    arrays += [np.empty((0, 0, 0), arrays[0].dtype) if result is None else array(result) for result in (of_s, of_P)]
+    arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)] + results
     wanted = (for_s, for_P, of_z is not None)
     if n_shares == 1:
         _adjoint(*arrays, np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z), *wanted, 0, len(s))
@@ -47,6 +48,13 @@ def adjoint(
     if of_z is not None:
         of_z += parts.sum(0)
     return of_s, of_P
+
+
+def results_for(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> tuple[list[Tensor | None], list[np.ndarray]]:
+    """An uninitialised derivative by each tensor, or None, and the arrays that kernels take for them."""
+    results = [x.new_empty(x.shape) if want else None for x, want in zip(tensors, wanted, strict=True)]
+    nothing = np.empty((0, 0, 0), array(tensors[0]).dtype)
+    return results, [nothing if result is None else array(result) for result in results]
 
 
 @kernel(parallel=True)
