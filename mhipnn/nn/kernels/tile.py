@@ -7,19 +7,15 @@ ragged edge, so that no array needs padding. About two thirds of the peak of a l
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiled import kernel
+from .vectors import INT, Vectors, lanes_of, pointer
 
 ROWS = 8  # of a tile; with two vectors a row it needs 18 vector registers
-_INT = ir.IntType(64)
-_INT32 = ir.IntType(32)
 
 
 @kernel
@@ -31,7 +27,7 @@ def gemm(
     Each matrix has the place of its first element in its array (``_at``) and its strides: out[r, c] lies at
     out_at + r out_row + c, a[r, k] at a_at + r a_row + k a_step, b[k, c] at b_at + k b_step + c.
     """
-    lanes = _lanes(out)
+    lanes = lanes_of(out)
     for column in range(0, n_columns, 2 * lanes):
         width = min(n_columns - column, 2 * lanes)
         row = 0
@@ -61,7 +57,7 @@ def gemm(
 @kernel
 def hadamard(out, out_at, a, a_at, a_step, b, b_at, b_step, n_columns, n_steps, accumulate):
     """out[c] (+)= sum_k a[k, c] b[k, c] on flat arrays: column by column, no product between columns."""
-    lanes = _lanes(out)
+    lanes = lanes_of(out)
     for column in range(0, n_columns, lanes):
         width = min(n_columns - column, lanes)
         at = (out_at + column, a_at + column, b_at + column)
@@ -71,95 +67,9 @@ def hadamard(out, out_at, a, a_at, a_step, b, b_at, b_step, n_columns, n_steps, 
 @kernel
 def scale(out, out_at, factor, a, a_at, n_columns):
     """out[c] = factor a[c] on flat arrays; the factor in their precision."""
-    lanes = _lanes(out)
+    lanes = lanes_of(out)
     for column in range(0, n_columns, lanes):
         _scale(out, out_at + column, factor, a, a_at + column, min(n_columns - column, lanes))
-
-
-def _vector_lanes(bits: int) -> int:
-    """Elements of ``bits`` in a vector: 512 bits where the CPU has them, else 256 (which LLVM splits where it must)."""
-    wide = sys.platform != "darwin" and binding.get_host_cpu_features().get("avx512f", False)
-    return (512 if wide else 256) // bits
-
-
-class _Vectors:
-    """Loads, stores and products of the vectors of one intrinsic."""
-
-    def __init__(self, context: Any, builder: Any, element: Any) -> None:
-        self.builder = builder
-        scalar = context.get_value_type(element)
-        self.bytes = context.get_abi_sizeof(scalar)
-        self.lanes = _vector_lanes(8 * self.bytes)
-        self.type = ir.VectorType(scalar, self.lanes)
-        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
-        self._mask = ir.VectorType(ir.IntType(1), self.lanes)
-        self._suffix = f"v{self.lanes}f{8 * self.bytes}"
-        self._align = ir.Constant(_INT32, self.bytes)
-
-    def mask(self, width: Any) -> Any:
-        """True in the first ``width`` lanes."""
-        lane = ir.Constant(ir.VectorType(_INT, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lane, self.splat(width, ir.VectorType(_INT, self.lanes)))
-
-    def splat(self, value: Any, kind: Any = None) -> Any:
-        kind = kind or self.type
-        undefined = ir.Constant(kind, ir.Undefined)
-        first = self.builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, self.lanes), None))
-
-    def load(self, pointer: Any, at: Any, mask: Any = None) -> Any:
-        place = self._place(pointer, at)
-        if mask is None:
-            return self.builder.load(place, align=self.bytes)
-        kind = ir.FunctionType(self.type, [self.type.as_pointer(), _INT32, self._mask, self.type])
-        load = self._intrinsic(kind, f"llvm.masked.load.{self._suffix}.p0")
-        return self.builder.call(load, [place, self._align, mask, self.zero])
-
-    def store(self, value: Any, pointer: Any, at: Any, mask: Any = None) -> None:
-        place = self._place(pointer, at)
-        if mask is None:
-            self.builder.store(value, place, align=self.bytes)
-            return
-        kind = ir.FunctionType(ir.VoidType(), [self.type, self.type.as_pointer(), _INT32, self._mask])
-        store = self._intrinsic(kind, f"llvm.masked.store.{self._suffix}.p0")
-        self.builder.call(store, [value, place, self._align, mask])
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        fma = self._intrinsic(ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{self._suffix}")
-        return self.builder.call(fma, [a, b, c])
-
-    def total(self, value: Any) -> Any:
-        """Sum of the lanes, in pairs."""
-        scalar = self.type.element
-        add = self._intrinsic(ir.FunctionType(scalar, [scalar, self.type]), f"llvm.vector.reduce.fadd.{self._suffix}")
-        return self.builder.call(add, [ir.Constant(scalar, 0.0), value], fastmath=("reassoc",))
-
-    def variable(self) -> Any:
-        """A vector that the optimiser keeps in a register."""
-        slot = cgutils.alloca_once(self.builder, self.type)
-        self.builder.store(self.zero, slot)
-        return slot
-
-    def _place(self, pointer: Any, at: Any) -> Any:
-        return self.builder.bitcast(self.builder.gep(pointer, [at]), self.type.as_pointer())
-
-    def _intrinsic(self, kind: Any, name: str) -> Any:
-        return cgutils.get_or_insert_function(self.builder.module, kind, name)
-
-
-def _pointer(context: Any, builder: Any, kind: Any, array: Any) -> Any:
-    return context.make_array(kind)(context, builder, array).data
-
-
-@intrinsic
-def _lanes(typing_context, array):
-    """Elements of the array's type in one vector."""
-
-    def codegen(context, builder, signature, arguments):
-        bits = 8 * context.get_abi_sizeof(context.get_value_type(array.dtype))
-        return ir.Constant(_INT, _vector_lanes(bits))
-
-    return types.intp(array), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -176,10 +86,10 @@ def _tile(
 
     def codegen(context, builder, signature, arguments):
         out_array, o, out_row, a_array, p, a_row, a_step, b_array, q, b_step, width, n_steps, accumulate = arguments[2:]
-        to = _pointer(context, builder, out, out_array)
-        left, right = _pointer(context, builder, a, a_array), _pointer(context, builder, b, b_array)
-        v = _Vectors(context, builder, out.dtype)
-        number = lambda value: ir.Constant(_INT, value)  # noqa: E731
+        to = pointer(context, builder, out, out_array)
+        left, right = pointer(context, builder, a, a_array), pointer(context, builder, b, b_array)
+        v = Vectors(context, builder, out.dtype)
+        number = lambda value: ir.Constant(INT, value)  # noqa: E731
         last = v.mask(builder.sub(width, number((n_vectors - 1) * v.lanes)))
         masks = [None] * (n_vectors - 1) + [last]
         starts = [number(c * v.lanes) for c in range(n_vectors)]
@@ -214,9 +124,9 @@ def _columns(typing_context, out, o, a, p, a_step, b, q, b_step, width, n_steps,
 
     def codegen(context, builder, signature, arguments):
         out_array, o, a_array, p, a_step, b_array, q, b_step, width, n_steps, accumulate = arguments
-        to = _pointer(context, builder, out, out_array)
-        left, right = _pointer(context, builder, a, a_array), _pointer(context, builder, b, b_array)
-        v = _Vectors(context, builder, out.dtype)
+        to = pointer(context, builder, out, out_array)
+        left, right = pointer(context, builder, a, a_array), pointer(context, builder, b, b_array)
+        v = Vectors(context, builder, out.dtype)
         mask, total = v.mask(width), v.variable()
         with builder.if_then(accumulate):
             builder.store(v.load(to, o, mask), total)
@@ -237,10 +147,10 @@ def _scale(typing_context, out, o, factor, a, p, width):
 
     def codegen(context, builder, signature, arguments):
         out_array, o, factor, a_array, p, width = arguments
-        v = _Vectors(context, builder, out.dtype)
+        v = Vectors(context, builder, out.dtype)
         mask = v.mask(width)
-        value = v.load(_pointer(context, builder, a, a_array), p, mask)
-        v.store(builder.fmul(v.splat(factor), value), _pointer(context, builder, out, out_array), o, mask)
+        value = v.load(pointer(context, builder, a, a_array), p, mask)
+        v.store(builder.fmul(v.splat(factor), value), pointer(context, builder, out, out_array), o, mask)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -253,10 +163,10 @@ def dot(typing_context, a, a_at, b, b_at, n_columns):
 
     def codegen(context, builder, signature, arguments):
         a_array, p, b_array, q, n_columns = arguments
-        left, right = _pointer(context, builder, a, a_array), _pointer(context, builder, b, b_array)
-        v = _Vectors(context, builder, a.dtype)
-        lanes, total = ir.Constant(_INT, v.lanes), v.variable()
-        n_vectors = builder.sdiv(builder.add(n_columns, ir.Constant(_INT, v.lanes - 1)), lanes)
+        left, right = pointer(context, builder, a, a_array), pointer(context, builder, b, b_array)
+        v = Vectors(context, builder, a.dtype)
+        lanes, total = ir.Constant(INT, v.lanes), v.variable()
+        n_vectors = builder.sdiv(builder.add(n_columns, ir.Constant(INT, v.lanes - 1)), lanes)
         with cgutils.for_range(builder, n_vectors) as loop:
             at = builder.mul(loop.index, lanes)
             mask = v.mask(builder.sub(n_columns, at))
