@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from ..errors import ConfigError
 from .kernels import cpu_sensitivity
 from .kernels.choice import on_cpu
+from .kernels.compiled import empty
 from .neighbourhood import Neighbourhood
 
 
@@ -75,7 +76,7 @@ class _Sensitivity(Function):
     def forward(ctx: Any, distance: Tensor, shape: Tensor, counts: Tensor, cutoff: float) -> Tensor:
         gaussian, geometry = cpu_sensitivity.exponent(distance, shape, counts).exp_(), _envelope(distance, cutoff)
         ctx.save_for_backward(distance, shape, gaussian, geometry, counts)
-        return gaussian * geometry[1][:, None]
+        return torch.mul(gaussian, geometry[1][:, None], out=empty(gaussian.shape, gaussian))
 
     @staticmethod
     def backward(ctx: Any, of_s: Tensor) -> tuple[Tensor | None, ...]:

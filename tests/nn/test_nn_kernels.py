@@ -20,11 +20,12 @@ from mhipnn.nn.spin_correlation import legendre, legendre_of_neighbours
 from mhipnn.structures import random_sites
 from mhipnn.threads import torch_threads
 
-# sites, sensitivities, invariants, features, slots: the default, odd remainders of every tile, the least
+# sites, sensitivities, invariants, features, slots: the default, odd remainders of every tile, few features, the least
 SIZES = [
     (150, 12, 3, 24, 38),
     (140, 5, 2, 33, 9),
     (70, 20, 1, 17, 40),
+    (130, 7, 3, 2, 20),
     (3, 1, 1, 1, 1),
     (1, 3, 2, 70, 2),
     (4, 2, 3, 5, 0),

@@ -6,6 +6,8 @@ again for the adjoint, they cost no memory at any size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import prange
 from torch import Tensor
@@ -20,12 +22,7 @@ _GROUP = 16  # sites whose sums lie in the cache together
 def message(s: Tensor, P: Tensor, z: Tensor, weight: Tensor, index: Tensor, counts: Tensor) -> Tensor:
     """message_sum(s, P, z) V^T for V (n_out, n_nu n_l F): (N, n_out)."""
     out = s.new_empty(len(s), len(weight))
-    arrays = [array(tensor) for tensor in (s, P, z, weight.t(), index, counts, out)]
-    n_shares = shares(len(s))
-    if n_shares == 1:
-        _message(*arrays, 0, len(s))
-    else:
-        _message_in_shares(*arrays, n_shares)
+    message_into(*(array(tensor) for tensor in (s, P, z, weight.t(), index, counts, out)))
     return out
 
 
@@ -36,16 +33,35 @@ def adjoint(
     """Derivatives of sum gradient message by s and P; that by z is added to of_z. As ``cpu_message.adjoint``."""
     (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     arrays = [array(tensor) for tensor in (s, P, z, weight, gradient, index, counts)] + results
-    wanted = (for_s, for_P, of_z is not None)
-    n_shares = shares(len(s))
-    parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))
-    if n_shares == 1:
-        _layer_adjoint(*arrays, array(parts)[0], *wanted, 0, len(s))
-    else:
-        _layer_adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
-    if of_z is not None:
-        of_z += parts.sum(0)
+    arrays.append(array(s.new_empty(0, 0) if of_z is None else of_z))
+    adjoint_into(arrays, for_s, 0 if for_P else P.shape[1], of_z is not None, False)
     return of_s, of_P
+
+
+def message_into(s, P, z, turned, index, counts, out):  # type: ignore[no-untyped-def]
+    """``message`` on arrays, with V^T."""
+    n_shares = shares(len(s))
+    if n_shares == 1:
+        _message(s, P, z, turned, index, counts, out, 0, len(s))
+    else:
+        _message_in_shares(s, P, z, turned, index, counts, out, n_shares)
+
+
+def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z: bool, add_to_P: bool) -> None:
+    """``adjoint`` on arrays: s, P, z, V, gradient, index, counts, and where the derivatives by s, P and z go.
+
+    Those by the invariants from ``first_P`` on are wanted; ``add_to_P`` adds them to what is there.
+    """
+    *given, of_z = arrays
+    n_sites = len(given[0])
+    n_shares = shares(n_sites)
+    if n_shares == 1:
+        _layer_adjoint(*given, of_z, for_s, first_P, for_z, add_to_P, 0, n_sites)
+        return
+    parts = np.zeros((n_shares, *of_z.shape), of_z.dtype)
+    _layer_adjoint_in_shares(*given, parts, for_s, first_P, for_z, add_to_P, n_shares)
+    if for_z:
+        of_z += parts.sum(0)
 
 
 @kernel(parallel=True)
@@ -57,13 +73,14 @@ def _message_in_shares(s, P, z, weight, index, counts, out, n_shares):
 
 @kernel(parallel=True)
 def _layer_adjoint_in_shares(
-    s, P, z, weight, gradient, index, counts, of_s, of_P, parts, for_s, for_P, for_z, n_shares
+    s, P, z, weight, gradient, index, counts, of_s, of_P, parts, for_s, first_P, for_z, add_to_P, n_shares
 ):  # fmt: skip
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
         _layer_adjoint(
-            s, P, z, weight, gradient, index, counts, of_s, of_P, parts[share], for_s, for_P, for_z, start, stop
-        )
+            s, P, z, weight, gradient, index, counts, of_s, of_P, parts[share],
+            for_s, first_P, for_z, add_to_P, start, stop,
+        )  # fmt: skip
 
 
 @kernel
@@ -83,7 +100,7 @@ def _message(s, P, z, weight, index, counts, out, start, stop):
 
 @kernel
 def _layer_adjoint(
-    s, P, z, weight, gradient, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, start, stop
+    s, P, z, weight, gradient, index, counts, of_s, of_P, of_z, for_s, first_P, for_z, add_to_P, start, stop
 ):  # fmt: skip
     n_out, n_sum = weight.shape
     c = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
@@ -96,5 +113,5 @@ def _layer_adjoint(
         )  # fmt: skip
         _adjoint(
             s[first:last], P[first:last], z, c, index[first:last], counts[first:last],
-            of_s[first:last], of_P[first:last], of_z, for_s, for_P, for_z, 0, last - first,
+            of_s[first:last], of_P[first:last], of_z, for_s, first_P, for_z, add_to_P, 0, last - first,
         )  # fmt: skip

@@ -12,7 +12,9 @@ from numba import prange
 from torch import Tensor
 
 from .compiled import array, bounds, kernel, shares
-from .tile import dot, gemm, hadamard, scale
+from .tile import combine, dot, gemm, hadamard, outer, prefetch
+
+_FEW = 4  # features: so narrow that vectors of them do not pay
 
 
 def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:
@@ -39,9 +41,10 @@ def adjoint(
     (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     n_shares = shares(len(s))
     arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)] + results
-    wanted = (for_s, for_P, of_z is not None)
+    wanted = (for_s, 0 if for_P else P.shape[1], of_z is not None)
     if n_shares == 1:
-        _adjoint(*arrays, np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z), *wanted, 0, len(s))
+        into = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
+        _adjoint(*arrays, into, *wanted, False, 0, len(s))
         return of_s, of_P
     parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))
     _adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
@@ -65,10 +68,10 @@ def _message_sum_in_shares(s, P, z, index, counts, out, accumulate, n_shares):
 
 
 @kernel(parallel=True)
-def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, for_P, for_z, n_shares):
+def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, first_P, for_z, n_shares):
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
-        _adjoint(s, P, z, c, index, counts, of_s, of_P, parts[share], for_s, for_P, for_z, start, stop)
+        _adjoint(s, P, z, c, index, counts, of_s, of_P, parts[share], for_s, first_P, for_z, False, start, stop)
 
 
 @kernel
@@ -76,33 +79,55 @@ def _message_sum(s, P, z, index, counts, out, accumulate, start, stop):
     n_nu, n_slots, n_l, n_features = s.shape[1], s.shape[2], P.shape[1], z.shape[1]
     columns = n_l * n_features
     near = np.empty(n_slots * columns, s.dtype)  # P[l, k] z[j(i, k), a] in rows k
-    flat_s, flat_z, flat_out = s.reshape(-1), z.reshape(-1), out.reshape(-1)
+    flat_s, flat_P, flat_z, flat_out = s.reshape(-1), P.reshape(-1), z.reshape(-1), out.reshape(-1)
+    places = np.empty(n_slots, np.uint64)
     for i in range(start, stop):
-        n = counts[i]
-        for k in range(n):
-            for degree in range(n_l):
-                at = k * columns + degree * n_features
-                scale(near, at, P[i, degree, k], flat_z, index[i, k] * n_features, n_features)
-        at, at_s = i * n_nu * columns, i * n_nu * n_slots
+        n, at_s, at_P = counts[i], i * n_nu * n_slots, i * n_l * n_slots
+        if i + 1 < len(s):
+            prefetch(flat_s, at_s + n_nu * n_slots, n_nu * n_slots)
+        _find(places, index, i, n, n_features)
+        if n_features < _FEW:
+            _near_of_few_features(near, flat_P, at_P, flat_z, places, n, n_slots, n_l, n_features)
+        else:
+            for k in range(n):
+                outer(near, k * columns, flat_P, at_P + k, n_slots, n_l, flat_z, places[k], n_features)
+        at = i * n_nu * columns
         gemm(flat_out, at, columns, flat_s, at_s, n_slots, 1, near, 0, columns, n_nu, columns, n, accumulate)
 
 
 @kernel
-def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, start, stop):
+def _near_of_few_features(near, P, at_P, z, places, n, n_slots, n_l, n_features):
+    for degree in range(np.uint64(n_l)):
+        for a in range(np.uint64(n_features)):
+            at = degree * np.uint64(n_features) + a
+            for k in range(np.uint64(n)):
+                factor = P[np.uint64(at_P) + degree * np.uint64(n_slots) + k]
+                near[k * np.uint64(n_l * n_features) + at] = factor * z[places[k] + a]
+
+
+@kernel
+def _find(places, index, i, n, n_features):
+    """Where the features of the neighbours of site i lie. Unsigned: numba then does not look for negative indices."""
+    for k in range(n):
+        places[k] = np.uint64(index[i, k]) * np.uint64(n_features)
+
+
+@kernel
+def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, first_P, for_z, add_to_P, start, stop):
     n_nu, n_slots, n_l, n_features = s.shape[1], s.shape[2], P.shape[1], z.shape[1]
-    columns = n_l * n_features
+    columns, for_P, narrow = n_l * n_features, first_P < n_l, n_features < _FEW
     products, near = np.empty(n_nu * n_l * n_slots, s.dtype), np.empty(n_features * n_slots, s.dtype)
     listened = np.empty(n_slots * columns, s.dtype)
-    # Unsigned, so that numba does not look for negative indices in the innermost loop.
     places, width, pitch = np.empty(n_slots, np.uint64), np.uint64(n_features), np.uint64(n_slots)
     flat_s, flat_P, flat_z, flat_c = s.reshape(-1), P.reshape(-1), z.reshape(-1), c.reshape(-1)
-    flat_of_s, flat_of_z = of_s.reshape(-1), of_z.reshape(-1)
+    flat_of_s, flat_of_P, flat_of_z = of_s.reshape(-1), of_P.reshape(-1), of_z.reshape(-1)
     for i in range(start, stop):
         n = counts[i]
         at_s, at_P, at_c = i * n_nu * n_slots, i * n_l * n_slots, i * n_nu * columns
+        if i + 1 < len(s):
+            prefetch(flat_s, at_s + n_nu * n_slots, n_nu * n_slots)
+        _find(places, index, i, n, n_features)
         if for_s:  # products[(nu, l), k] = sum_a c z, then a sum over l
-            for k in range(n):
-                places[k] = np.uint64(index[i, k]) * width
             for a in range(width):
                 for k in range(np.uint64(n)):
                     near[a * pitch + k] = flat_z[places[k] + a]
@@ -112,17 +137,49 @@ def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, for_P, for_z, s
                 q, at = nu * n_l * n_slots, at_s + nu * n_slots
                 hadamard(flat_of_s, at, products, q, n_slots, flat_P, at_P, n_slots, n, n_l, False)
                 flat_of_s[at + n : at + n_slots] = 0
-        if for_P or for_z:  # listened[k, (l, a)] = sum_nu s c serves both
+        if for_P and not add_to_P:
+            of_P[i] = 0
+        if for_P and narrow:
+            _of_few_features(
+                flat_of_P,
+                at_P,
+                flat_s,
+                at_s,
+                flat_z,
+                places,
+                flat_c,
+                at_c,
+                n,
+                n_slots,
+                n_nu,
+                n_l,
+                n_features,
+                first_P,
+                near,
+            )
+        if for_z or (for_P and not narrow):  # listened[k, (l, a)] = sum_nu s c serves both
             gemm(listened, 0, columns, flat_s, at_s, 1, n_slots, flat_c, at_c, columns, n, columns, n_nu, False)
-        if for_P:
-            for degree in range(n_l):
+        if for_P and not narrow:
+            for degree in range(first_P, n_l):
                 for k in range(n):
-                    at, at_z = k * columns + degree * n_features, index[i, k] * n_features
-                    of_P[i, degree, k] = dot(listened, at, flat_z, at_z, n_features)
-                of_P[i, degree, n:] = 0
+                    at = k * columns + degree * n_features
+                    of_P[i, degree, k] += dot(listened, at, flat_z, places[k], n_features)
         if for_z:
             for k in range(n):
-                at_z, at = index[i, k] * n_features, k * columns
-                gemm(
-                    flat_of_z, at_z, 0, flat_P, at_P + k, 0, n_slots, listened, at, n_features, 1, n_features, n_l, True
-                )
+                combine(
+                    flat_of_z, places[k], flat_z, 0, flat_P, at_P + k, n_slots, n_l,
+                    listened, k * columns, n_features, n_features, False,
+                )  # fmt: skip
+
+
+@kernel
+def _of_few_features(of_P, at_P, s, at_s, z, places, c, at_c, n, n_slots, n_nu, n_l, n_features, first_P, near):
+    """of_P[i, l, k] += sum_a z[j(i, k), a] sum_nu c[(nu, l), a] s[nu, k], with the slots in the vectors."""
+    for a in range(n_features):
+        for k in range(np.uint64(n)):
+            near[k] = z[places[k] + np.uint64(a)]
+        for degree in range(first_P, n_l):
+            combine(
+                of_P, at_P + degree * n_slots, near, 0, c, at_c + degree * n_features + a, n_l * n_features, n_nu,
+                s, at_s, n_slots, n, True,
+            )  # fmt: skip

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .compiled import array, kernel
+from .compiled import array, empty, kernel
 
 
 def exponent(distance: Tensor, shape: Tensor, counts: Tensor) -> Tensor:
     """-u^2/2 of the filled slots, and no less than -60: exp(-60) is nothing, and subnormal numbers are slow."""
-    out = distance.new_empty(len(distance), shape.shape[1], distance.shape[1])
+    out = empty((len(distance), shape.shape[1], distance.shape[1]), distance)
     _exponent(*(array(tensor) for tensor in (distance, shape, counts, out)))
     return out
 

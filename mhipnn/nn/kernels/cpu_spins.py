@@ -12,14 +12,14 @@ from .compiled import array, kernel
 def legendre(spins: Tensor, index: Tensor, counts: Tensor, n_l: int) -> Tensor:
     """P_l(S_i.S_j) of the filled slots, 0 in the empty ones: (N, 3) -> (N, n_l, K)."""
     out = spins.new_zeros(len(spins), n_l, index.shape[1])
-    _legendre(*(array(tensor) for tensor in (spins, index, counts, out)))
+    legendre_into(*(array(tensor) for tensor in (spins, index, counts, out)))
     return out
 
 
 def adjoint(spins: Tensor, c: Tensor, index: Tensor, counts: Tensor) -> Tensor:
     """Derivative of sum c[i, l, k] P_l(S_i.S_j(i, k)) by the spins, (N, 3)."""
     total = torch.zeros_like(spins)
-    _adjoint(*(array(tensor) for tensor in (spins, c, index, counts, total)))
+    adjoint_into(*(array(tensor) for tensor in (spins, c, index, counts, total)))
     return total
 
 
@@ -33,7 +33,8 @@ def second_adjoint(
 
 
 @kernel
-def _legendre(spins, index, counts, out):
+def legendre_into(spins, index, counts, out):
+    """``legendre`` on arrays; the empty slots of ``out`` stay as they are."""
     x, n_l = np.empty(index.shape[1], spins.dtype), out.shape[1]
     raise_x, lower = _recursion(n_l, spins.dtype)
     for i in range(len(counts)):
@@ -50,15 +51,17 @@ def _legendre(spins, index, counts, out):
 
 
 @kernel
-def _adjoint(spins, c, index, counts, of_spins):
+def adjoint_into(spins, c, index, counts, of_spins):
+    """``adjoint`` on arrays, added to ``of_spins``."""
     n_slots, n_l = index.shape[1], c.shape[1]
-    x, slope = np.empty((2, n_slots), spins.dtype)
+    x, slope = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
     P = np.empty((3, n_l + 1, n_slots), spins.dtype)
+    first, recursion = P[1], _recursion(n_l + 1, spins.dtype)
     for i in range(len(counts)):
         n = counts[i]
         _dots(spins, spins, index, i, n, x)
-        _derivatives(x, n, P, 2)
-        _weigh(c, i, n, P[1], slope)
+        _derivatives(x, n, P, 2, recursion)
+        _weigh(c, i, n, first, slope)
         _send(of_spins, slope, spins, index, i, n)
 
 
@@ -68,59 +71,60 @@ def _second_adjoint(spins, c, along, index, counts, of_c, of_spins, for_spins):
     x, slope, curvature = np.empty((3, n_slots), spins.dtype)
     y, other = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
     P = np.empty((3, n_l + 1, n_slots), spins.dtype)
+    first, second, recursion = P[1], P[2], _recursion(n_l + 1, spins.dtype)
     for i in range(len(counts)):
         n = counts[i]
         _dots(spins, spins, index, i, n, x)
         _dots(along, spins, index, i, n, y)
         _dots(spins, along, index, i, n, other)
-        _derivatives(x, n, P, 3 if for_spins else 2)
+        _derivatives(x, n, P, 3 if for_spins else 2, recursion)
         for k in range(n):
             y[k] += other[k]  # the change of x along the direction
         if for_spins:
-            _weigh(c, i, n, P[1], slope)
-            _weigh(c, i, n, P[2], curvature)
+            _weigh(c, i, n, first, slope)
+            _weigh(c, i, n, second, curvature)
             for k in range(n):
                 curvature[k] *= y[k]
             _send(of_spins, curvature, spins, index, i, n)
             _send(of_spins, slope, along, index, i, n)
         for degree in range(n_l):
             for k in range(n):
-                of_c[i, degree, k] = P[1, degree, k] * y[k]
+                of_c[i, degree, k] = first[degree, k] * y[k]
 
 
 @kernel
 def _dots(a, b, index, i, n, out):
     """a_i . b_j of the n neighbours j of site i."""
+    x, y, z = a[i, 0], a[i, 1], a[i, 2]
     for k in range(n):
-        j = index[i, k]
-        out[k] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
+        j = np.uint64(index[i, k])  # unsigned: numba then does not look for negative indices
+        out[k] = x * b[j, 0] + y * b[j, 1] + z * b[j, 2]
 
 
 @kernel
 def _send(total, weights, vectors, index, i, n):
-    """total_i += sum_k weights_k vectors_j and total_j += weights_k vectors_i: the derivative of sum_k w_k a_i.a_j."""
-    x, y, z = total[i, 0], total[i, 1], total[i, 2]
-    own_x, own_y, own_z = vectors[i, 0], vectors[i, 1], vectors[i, 2]
-    own_image = total.dtype.type(0)  # a site that is its own neighbour
+    """total_i += sum_k weights_k vectors_j and total_j += weights_k vectors_i: the derivative of sum_k w_k a_i.a_j.
+
+    A site that is its own neighbour gets both."""
+    x, y, z = vectors[i, 0], vectors[i, 1], vectors[i, 2]
+    of_x, of_y, of_z = total.dtype.type(0), total.dtype.type(0), total.dtype.type(0)
     for k in range(n):
-        j, w = index[i, k], weights[k]
-        x += w * vectors[j, 0]
-        y += w * vectors[j, 1]
-        z += w * vectors[j, 2]
-        if j == i:
-            own_image += w
-        else:
-            total[j, 0] += w * own_x
-            total[j, 1] += w * own_y
-            total[j, 2] += w * own_z
-    total[i, 0], total[i, 1], total[i, 2] = x + own_image * own_x, y + own_image * own_y, z + own_image * own_z
+        j, w = np.uint64(index[i, k]), weights[k]
+        of_x += w * vectors[j, 0]
+        of_y += w * vectors[j, 1]
+        of_z += w * vectors[j, 2]
+        total[j, 0] += w * x
+        total[j, 1] += w * y
+        total[j, 2] += w * z
+    total[i, 0] += of_x
+    total[i, 1] += of_y
+    total[i, 2] += of_z
 
 
 @kernel
-def _derivatives(x, n, P, orders):
+def _derivatives(x, n, P, orders, recursion):
     """P_l, P_l' (and P_l'' if orders = 3): P_{l+1}' = P_{l-1}' + (2l+1) P_l, and the same once more."""
-    n_l = P.shape[1]
-    raise_x, lower = _recursion(n_l, x.dtype)
+    n_l, (raise_x, lower) = P.shape[1], recursion
     for k in range(n):
         P[0, 0, k], P[1, 0, k], P[2, 0, k] = 1, 0, 0
         P[0, 1, k], P[1, 1, k], P[2, 1, k] = x[k], 1, 0

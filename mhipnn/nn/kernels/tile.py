@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiled import kernel
-from .vectors import INT, Vectors, lanes_of, pointer
+from .vectors import INT, INT32, Vectors, each_vector, lanes_of, pointer
 
 ROWS = 8  # of a tile; with two vectors a row it needs 18 vector registers
 
@@ -62,14 +62,6 @@ def hadamard(out, out_at, a, a_at, a_step, b, b_at, b_step, n_columns, n_steps, 
         width = min(n_columns - column, lanes)
         at = (out_at + column, a_at + column, b_at + column)
         _columns(out, at[0], a, at[1], a_step, b, at[2], b_step, width, n_steps, accumulate)
-
-
-@kernel
-def scale(out, out_at, factor, a, a_at, n_columns):
-    """out[c] = factor a[c] on flat arrays; the factor in their precision."""
-    lanes = lanes_of(out)
-    for column in range(0, n_columns, lanes):
-        _scale(out, out_at + column, factor, a, a_at + column, min(n_columns - column, lanes))
 
 
 @intrinsic(prefer_literal=True)
@@ -141,16 +133,51 @@ def _columns(typing_context, out, o, a, p, a_step, b, q, b_step, width, n_steps,
 
 
 @intrinsic
-def _scale(typing_context, out, o, factor, a, p, width):
-    """One vector of ``scale``."""
-    signature = types.void(out, types.intp, out.dtype, a, types.intp, types.intp)
+def outer(typing_context, out, out_at, f, f_at, f_step, n_rows, a, a_at, n_columns):
+    """out[r, c] = f[r] a[c] on flat arrays: out[r, c] lies at out_at + r n_columns + c, f[r] at f_at + r f_step."""
+    i = types.intp
+    signature = types.void(out, i, f, i, i, i, a, i, i)
 
     def codegen(context, builder, signature, arguments):
-        out_array, o, factor, a_array, p, width = arguments
+        out_array, o, f_array, q, f_step, n_rows, a_array, p, n_columns = arguments
+        to, given = pointer(context, builder, out, out_array), pointer(context, builder, a, a_array)
+        factors, v = pointer(context, builder, f, f_array), Vectors(context, builder, out.dtype)
+        with each_vector(v, n_columns) as (column, mask):
+            value = v.load(given, builder.add(p, column), mask)
+            with cgutils.for_range(builder, n_rows) as rows:
+                factor = builder.load(builder.gep(factors, [builder.add(q, builder.mul(rows.index, f_step))]))
+                at = builder.add(builder.add(o, column), builder.mul(rows.index, n_columns))
+                v.store(builder.fmul(v.splat(factor), value), to, at, mask)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def combine(typing_context, out, out_at, w, w_at, f, f_at, f_step, n_rows, a, a_at, a_row, n_columns, weighted):
+    """out[c] += w[c] sum_r f[r] a[r, c] on flat arrays, with f[r] at f_at + r f_step and a[r, c] at a_at + r a_row + c.
+
+    ``weighted`` false leaves w out.
+    """
+    i = types.intp
+    signature = types.void(out, i, w, i, f, i, i, i, a, i, i, i, types.boolean)
+
+    def codegen(context, builder, signature, arguments):
+        out_array, o, w_array, u, f_array, q, f_step, n_rows, a_array, p, a_row, n_columns, weighted = arguments
+        to, given = pointer(context, builder, out, out_array), pointer(context, builder, a, a_array)
+        weights, factors = pointer(context, builder, w, w_array), pointer(context, builder, f, f_array)
         v = Vectors(context, builder, out.dtype)
-        mask = v.mask(width)
-        value = v.load(pointer(context, builder, a, a_array), p, mask)
-        v.store(builder.fmul(v.splat(factor), value), pointer(context, builder, out, out_array), o, mask)
+        with each_vector(v, n_columns) as (column, mask):
+            total = v.variable()
+            with cgutils.for_range(builder, n_rows) as rows:
+                factor = builder.load(builder.gep(factors, [builder.add(q, builder.mul(rows.index, f_step))]))
+                at = builder.add(builder.add(p, column), builder.mul(rows.index, a_row))
+                builder.store(v.multiply_add(v.splat(factor), v.load(given, at, mask), builder.load(total)), total)
+            with builder.if_then(weighted):
+                weight = v.load(weights, builder.add(u, column), mask)
+                builder.store(builder.fmul(weight, builder.load(total)), total)
+            place = builder.add(o, column)
+            v.store(builder.fadd(v.load(to, place, mask), builder.load(total)), to, place, mask)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -165,13 +192,30 @@ def dot(typing_context, a, a_at, b, b_at, n_columns):
         a_array, p, b_array, q, n_columns = arguments
         left, right = pointer(context, builder, a, a_array), pointer(context, builder, b, b_array)
         v = Vectors(context, builder, a.dtype)
-        lanes, total = ir.Constant(INT, v.lanes), v.variable()
-        n_vectors = builder.sdiv(builder.add(n_columns, ir.Constant(INT, v.lanes - 1)), lanes)
-        with cgutils.for_range(builder, n_vectors) as loop:
-            at = builder.mul(loop.index, lanes)
-            mask = v.mask(builder.sub(n_columns, at))
+        total = v.variable()
+        with each_vector(v, n_columns) as (at, mask):
             x, y = v.load(left, builder.add(p, at), mask), v.load(right, builder.add(q, at), mask)
             builder.store(v.multiply_add(x, y, builder.load(total)), total)
         return v.total(builder.load(total))
+
+    return signature, codegen
+
+
+@intrinsic
+def prefetch(typing_context, a, a_at, n):
+    """Ask for n elements of a flat array before they are needed, where the CPU would not foresee it."""
+    signature = types.void(a, types.intp, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        a_array, p, n = arguments
+        start = builder.gep(pointer(context, builder, a, a_array), [p])
+        line = ir.Constant(INT, 64 // context.get_abi_sizeof(context.get_value_type(a.dtype)))
+        kind = ir.FunctionType(ir.VoidType(), [start.type, INT32, INT32, INT32])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        n_lines = builder.sdiv(builder.add(n, builder.sub(line, ir.Constant(INT, 1))), line)
+        with cgutils.for_range(builder, n_lines) as loop:
+            place = builder.gep(start, [builder.mul(loop.index, line)])
+            builder.call(ask, [place, ir.Constant(INT32, 0), ir.Constant(INT32, 3), ir.Constant(INT32, 1)])
+        return context.get_dummy_value()
 
     return signature, codegen

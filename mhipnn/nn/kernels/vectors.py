@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import binding, ir
@@ -91,6 +93,16 @@ class Vectors:
 
     def _intrinsic(self, kind: Any, name: str) -> Any:
         return cgutils.get_or_insert_function(self.builder.module, kind, name)
+
+
+@contextmanager
+def each_vector(v: Vectors, n: Any) -> Iterator[tuple[Any, Any]]:
+    """A loop over the vectors of n elements: where each starts, and its mask."""
+    builder, lanes = v.builder, ir.Constant(INT, v.lanes)
+    n_vectors = builder.sdiv(builder.add(n, ir.Constant(INT, v.lanes - 1)), lanes)
+    with cgutils.for_range(builder, n_vectors) as loop:
+        at = builder.mul(loop.index, lanes)
+        yield at, v.mask(builder.sub(n, at))
 
 
 def pointer(context: Any, builder: Any, kind: Any, array: Any) -> Any:
