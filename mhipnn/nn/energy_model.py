@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -64,6 +65,15 @@ class EnergyModel(nn.Module, ABC):
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
         """spins (N, 3) -> dimensionless site terms e_i^(n), (N, n_terms)."""
 
+    def compiled(
+        self, neighbours: Neighbourhood, couplings: list[Tensor]
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+        """For fields at frozen sites: spins (N, 3) -> site terms (N, n_terms) and the gradient of their sum (N, 3).
+
+        A model that can do better than autograd here returns a function that does; it may keep copies of parameters.
+        """
+        return None
+
     def in_precision(self, dtype: torch.dtype) -> Self:
         """Change the precision of everything but the offset: total energies are large and stay float64."""
         offset = self.offset.double()
@@ -93,10 +103,7 @@ class EnergyModel(nn.Module, ABC):
             terms = self.site_terms(spins, neighbours, couplings)
             learned = self.scale * terms.sum(-1)
             inputs = [spins, positions] if forces else [spins]
-            # allow_unused: without neighbours nothing depends on spins or positions, and the gradient is zero.
-            gradients = torch.autograd.grad(
-                learned.sum(), inputs, create_graph=differentiable, allow_unused=True, materialize_grads=True
-            )
+            gradients = gradients_of(learned.sum(), inputs, create_graph=differentiable)
             if not differentiable:
                 terms, learned = terms.detach(), learned.detach()
         field = -gradients[0]
@@ -117,3 +124,10 @@ def sum_by_graph(values: Tensor, graph: SpinGraph) -> Tensor:
     if batch is None:
         return values.sum()[None]
     return values.new_zeros(graph.num_graphs).index_add(0, batch, values)
+
+
+def gradients_of(total: Tensor, inputs: Sequence[Tensor], create_graph: bool = False) -> tuple[Tensor, ...]:
+    """Derivatives of a number; zero by what it does not depend on, as without neighbours or with l_max = 0."""
+    if not total.requires_grad:
+        return tuple(torch.zeros_like(x) for x in inputs)
+    return torch.autograd.grad(total, inputs, create_graph=create_graph, allow_unused=True, materialize_grads=True)

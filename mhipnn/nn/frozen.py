@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from ..configuration import SpinConfiguration
 from ..data.graph import spin_graph
 from ..structures.ordering import spatial_order
-from .energy_model import EnergyModel
+from .energy_model import EnergyModel, gradients_of
 from .neighbourhood import neighbourhood
 
 
@@ -51,6 +51,7 @@ class FrozenNetwork:
         with torch.no_grad():
             self.neighbours = neighbourhood(batch, batch.positions, block_sites or model.block_sites)
             self.couplings = model.couplings(self.neighbours)
+            self._compiled = model.compiled(self.neighbours, self.couplings)
         self._replay: _Replay | None = None
 
     def __call__(self, spins: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,12 +64,16 @@ class FrozenNetwork:
         return energies, field.index_select(0, self._back).view(spins.shape)
 
     def _evaluate(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        terms, gradient = (self._compiled or self._by_autograd)(flat)
+        site_energy = (self.model.scale * terms.sum(-1)).double() + self.model.offset
+        return site_energy.view(self.n_replicas, -1).sum(1).to(self.dtype), -self.model.scale * gradient
+
+    def _by_autograd(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             flat = flat.detach().requires_grad_()
-            learned = self.model.scale * self.model.site_terms(flat, self.neighbours, self.couplings).sum(-1)
-            (gradient,) = torch.autograd.grad(learned.sum(), flat, allow_unused=True, materialize_grads=True)
-        site_energy = learned.detach().double() + self.model.offset
-        return site_energy.view(self.n_replicas, -1).sum(1).to(self.dtype), -gradient
+            terms = self.model.site_terms(flat, self.neighbours, self.couplings)
+            (gradient,) = gradients_of(terms.sum(), [flat])
+        return terms.detach(), gradient
 
 
 class _Replay:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ..errors import ConfigError
 from .activation import SiLU
+from .compiled_mhip import CompiledMHIP
 from .energy_model import EnergyModel
 from .interaction import Interaction, OnSite
+from .kernels.choice import on_cpu
 from .neighbourhood import Neighbourhood
 from .sensitivity import Sensitivity
 from .spin_correlation import legendre_of_neighbours
@@ -78,3 +82,9 @@ class MHIP(EnergyModel):
             features = onsite(interaction(features, couplings[layer], polynomials, neighbours))
             terms.append(readout(features))
         return torch.cat(terms, dim=-1)
+
+    def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIP | None:
+        if not on_cpu(neighbours.distance):
+            return None
+        blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
+        return CompiledMHIP(blocks, self.l_max, self.n_species, neighbours, couplings)
