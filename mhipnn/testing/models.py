@@ -25,6 +25,7 @@ from ..configuration import SpinConfiguration
 from ..data.graph import spin_graph
 from ..nn.energy_model import EnergyModel, Prediction
 from ..nn.neighbourhood import neighbourhood
+from ..nn.network_potential import NetworkPotential
 from ..structures import random_sites
 
 RELATIVE = 1e-12
@@ -200,6 +201,15 @@ class EnergyModelContract:
         single_model = self._model().in_precision(torch.float32)
         single = single_model(spin_graph(config, single_model.cutoff, torch.float32), differentiable=False)
         close(single.field.double(), double.field, 1e-4)
+
+    def test_frozen_sites_give_the_same_energy_and_fields(self) -> None:
+        model, configs = self._model(), [random_sites(24, 2, rng=seed) for seed in (2, 5)]
+        wanted = [self._run(model, config) for config in configs]
+        frozen = NetworkPotential(model).prepare(configs)
+        energies, fields = frozen(torch.from_numpy(np.stack([config.spins for config in configs])))
+        for energy, field, prediction in zip(energies, fields, wanted, strict=True):
+            close(energy[None], prediction.energy)
+            close(field, prediction.field)
 
     # ------------------------------------------------------------------ helpers
 
