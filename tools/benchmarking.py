@@ -47,9 +47,9 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time every action ``repeats`` times in turn, after one round that is not counted.
 
-    In turn, so that whatever else the machine does falls on all of them alike. A short action is done as often in a row
-    as fills ``BURST``: in use it follows itself, and does not find the caches as another one left them. An action leaves
-    the rounds early when its times add up to ``budget`` seconds, but not before the first one that counts.
+    In turn, so that whatever else the machine does falls on all of them alike. A short action is done as often in a
+    row as fills ``BURST``: in use it follows itself, and does not find the caches as another one left them. An action
+    leaves the rounds early when its times add up to ``budget`` seconds, but not before the first one that counts.
     """
     times: dict[str, Seconds] = {name: [] for name in actions}
     for action in actions.values():

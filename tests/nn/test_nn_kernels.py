@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -205,9 +210,31 @@ def test_frozen_sites_in_another_order_and_the_plain_path_agree(dtype):
     close(field[0], model(graph, differentiable=True).field.detach(), dtype)
 
 
-def test_a_forked_process_keeps_to_one_thread(monkeypatch):
-    with torch_threads(2):
-        assert compiled.shares(10_000) == min(2, compiled.numba.config.NUMBA_NUM_THREADS)
-        assert compiled.shares(10) == 1
-        monkeypatch.setattr(compiled, "_forked", True)
-        assert compiled.shares(10_000) == 1
+def test_shares_cover_all_rows_once_and_run_in_threads_after_a_fork_too():
+    with torch_threads(3):
+        assert compiled.shares(10) == [(0, 10)]
+        assert compiled.shares(0) == [(0, 0)]
+        ends = compiled.shares(1001)
+    assert len(ends) == 3
+    assert [row for start, stop in ends for row in range(start, stop)] == list(range(1001))
+    seen = []
+    compiled.in_threads(lambda number: seen.append((number, threading.get_ident())), [(0,), (1,), (2,)])
+    assert sorted(number for number, _ in seen) == [0, 1, 2]
+    assert dict(seen)[0] == threading.get_ident()
+    if hasattr(os, "fork"):
+        context = multiprocessing.get_context("fork")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.12 warns of forks of processes with threads: that is the point
+            child = context.Process(target=compiled.in_threads, args=(lambda number: None, [(0,), (1,), (2,)]))
+            child.start()
+        child.join(20)
+        assert child.exitcode == 0
+
+
+def test_an_error_in_a_share_is_raised():
+    def fail(number):
+        if number:
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        compiled.in_threads(fail, [(0,), (1,)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -11,14 +13,15 @@ import torch
 from torch import Tensor
 
 _MIN_ROWS = 64  # a share of fewer sites costs more to hand out than it saves
-_forked = False
+_pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads
 
 
-def kernel(function: Any = None, *, parallel: bool = False) -> Any:
-    """Compile for this CPU at the first call; kept on disk for the next process where a place is writable."""
-    if function is None:
-        return lambda f: kernel(f, parallel=parallel)
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "parallel": parallel}
+def kernel(function: Any) -> Any:
+    """Compile for this CPU at the first call; kept on disk for the next process where a place is writable.
+
+    Compiled code runs without Python's lock. numba's own parallel loops would compile every kernel a second time.
+    """
+    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
@@ -38,29 +41,22 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(np.empty(shape, array(like[:0]).dtype))
 
 
-def shares(n_rows: int) -> int:
-    """Into how many shares to cut the rows: one for each of torch's threads, if there is enough to do.
-
-    GNU OpenMP does not survive a fork: a forked child works with one thread.
-    """
-    limit = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    n = min(torch.get_num_threads(), limit, n_rows // _MIN_ROWS)
-    if n < 2 or _forked:
-        return 1
-    numba.set_num_threads(n)
-    return n
+def shares(n_rows: int) -> list[tuple[int, int]]:
+    """First row and end of each share: one for each of torch's threads, if there is enough to do."""
+    n = max(1, min(torch.get_num_threads(), n_rows // _MIN_ROWS))
+    return [(n_rows * share // n, n_rows * (share + 1) // n) for share in range(n)]
 
 
-@kernel
-def bounds(share, n_shares, n_rows):
-    """First row of a share and of the next."""
-    return n_rows * share // n_shares, n_rows * (share + 1) // n_shares
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
+def in_threads(function: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
+    """function(*call) for every call, the first in this thread and each other one in a thread of its own."""
+    first, *others = calls
+    if others and len(others) not in _pools:
+        _pools[len(others)] = ThreadPoolExecutor(len(others), "mhipnn-kernel")
+    futures = [_pools[len(others)].submit(function, *call) for call in others]
+    function(*first)
+    for future in futures:
+        future.result()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_pools.clear)  # a fork takes none of its parent's threads along

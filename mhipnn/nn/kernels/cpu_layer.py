@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, shares
-from .cpu_message import _adjoint, _message_sum, results_for
+from .compiled import array, in_threads, kernel, shares
+from .cpu_message import _adjoint, _message_sum, in_shares, results_for
 from .tile import gemm
 
 _GROUP = 16  # sites whose sums lie in the cache together
@@ -40,11 +39,8 @@ def adjoint(
 
 def message_into(s, P, z, turned, index, counts, out):  # type: ignore[no-untyped-def]
     """``message`` on arrays, with V^T."""
-    n_shares = shares(len(s))
-    if n_shares == 1:
-        _message(s, P, z, turned, index, counts, out, 0, len(s))
-    else:
-        _message_in_shares(s, P, z, turned, index, counts, out, n_shares)
+    given = (s, P, z, turned, index, counts, out)
+    in_threads(_message, [(*given, *share) for share in shares(len(s))])
 
 
 def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z: bool, add_to_P: bool) -> None:
@@ -53,34 +49,8 @@ def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z:
     Those by the invariants from ``first_P`` on are wanted; ``add_to_P`` adds them to what is there.
     """
     *given, of_z = arrays
-    n_sites = len(given[0])
-    n_shares = shares(n_sites)
-    if n_shares == 1:
-        _layer_adjoint(*given, of_z, for_s, first_P, for_z, add_to_P, 0, n_sites)
-        return
-    parts = np.zeros((n_shares, *of_z.shape), of_z.dtype)
-    _layer_adjoint_in_shares(*given, parts, for_s, first_P, for_z, add_to_P, n_shares)
-    if for_z:
-        of_z += parts.sum(0)
-
-
-@kernel(parallel=True)
-def _message_in_shares(s, P, z, weight, index, counts, out, n_shares):
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(s))
-        _message(s, P, z, weight, index, counts, out, start, stop)
-
-
-@kernel(parallel=True)
-def _layer_adjoint_in_shares(
-    s, P, z, weight, gradient, index, counts, of_s, of_P, parts, for_s, first_P, for_z, add_to_P, n_shares
-):  # fmt: skip
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(s))
-        _layer_adjoint(
-            s, P, z, weight, gradient, index, counts, of_s, of_P, parts[share],
-            for_s, first_P, for_z, add_to_P, start, stop,
-        )  # fmt: skip
+    wanted = (for_s, first_P, for_z, add_to_P)
+    in_shares(lambda part, share: (*given, part, *wanted, *share), _layer_adjoint, len(given[0]), of_z)
 
 
 @kernel

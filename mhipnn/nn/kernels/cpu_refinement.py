@@ -7,9 +7,8 @@ inputs): W, b; of every on-site layer W1, b1, W2, b2; the readout's.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from .compiled import bounds, kernel, shares
+from .compiled import in_threads, kernel, shares
 from .cpu_silu import silu, silu_adjoint
 from .tile import dot, gemm
 
@@ -21,11 +20,8 @@ def refine(message, z, parameters, x, out, terms):  # type: ignore[no-untyped-de
 
     ``x`` (1 + n_onsite, N, F) keeps what every SiLU was given, for the adjoint.
     """
-    n_shares = shares(len(message))
-    if n_shares == 1:
-        _refine(message, z, parameters, x, out, terms, 0, len(message))
-    else:
-        _refine_in_shares(message, z, parameters, x, out, terms, n_shares)
+    given = (message, z, parameters, x, out, terms)
+    in_threads(_refine, [(*given, *share) for share in shares(len(message))])
 
 
 def adjoint(of_out, parameters, x, of_message, of_z):  # type: ignore[no-untyped-def]
@@ -33,26 +29,8 @@ def adjoint(of_out, parameters, x, of_message, of_z):  # type: ignore[no-untyped
 
     ``of_out`` and ``of_z`` may have no rows: no such sum, and not wanted.
     """
-    n_sites = len(of_message)
-    n_shares = shares(n_sites)
-    if n_shares == 1:
-        _adjoint(of_out, parameters, x, of_message, of_z, 0, n_sites)
-    else:
-        _adjoint_in_shares(of_out, parameters, x, of_message, of_z, n_shares)
-
-
-@kernel(parallel=True)
-def _refine_in_shares(message, z, parameters, x, out, terms, n_shares):
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(message))
-        _refine(message, z, parameters, x, out, terms, start, stop)
-
-
-@kernel(parallel=True)
-def _adjoint_in_shares(of_out, parameters, x, of_message, of_z, n_shares):
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(of_message))
-        _adjoint(of_out, parameters, x, of_message, of_z, start, stop)
+    given = (of_out, parameters, x, of_message, of_z)
+    in_threads(_adjoint, [(*given, *share) for share in shares(len(of_message))])
 
 
 @kernel
