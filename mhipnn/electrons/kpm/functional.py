@@ -16,7 +16,7 @@ from ...configuration import Array
 from ...errors import NonFiniteError
 from ..exact import Ensemble, FixedMu
 from .chebyshev import fermi_expansion, grand_potential_expansion, quadratic_weights
-from .kernels import FIELDS, ROW, backward, forward, localise
+from .kernels import FIELDS, PAIRS, PARTS, ROW, backward, forward, localise
 from .regions import Block
 from .spectrum import Band
 
@@ -38,8 +38,9 @@ class Gradient:
     """What one solution of the electrons gives, all of it float64.
 
     ``energy``: Omega, plus mu N_e at fixed number. ``spin`` (N, 3) = -dE/dh_i, the exact gradient. ``spin_again`` (N, 3)
-    estimates the same from Tr(T_m P_i sigma T_m): what differs is the error of probing. ``density``, ``site_energy``
-    (N,) likewise; they sum to N_e and E. ``bonds``: dE/dT_ij for each entry of the hopping, or None.
+    estimates the same from the density matrix itself, of each site in its region or as Tr(T_m P_i sigma T_m) of the
+    probes: by how much the two differ is by how much they err. ``density``, ``site_energy`` (N,) come with it and
+    sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``: dE/dT_ij for each entry of T, or None.
     """
 
     energy: float
@@ -74,14 +75,14 @@ def solve(
     half = order // 2
 
     def up(block: Block) -> tuple[Array, Array]:
-        moments, ends = np.empty(2 * half + 1), np.empty((2, len(block.sites), ROW), dtype)
+        moments, ends = np.empty((2 * half + 1, PAIRS, PARTS)), np.empty((2, len(block.sites), ROW), dtype)
         pointer, index, value, _ = scaled.cut(block)
         amplitudes = block.amplitudes.astype(dtype)
         forward(pointer, index, value, scaled.local[block.sites], block.rows, block.pairs, amplitudes, moments, ends)
         return moments, ends
 
     ahead = _map(up, blocks)
-    moments = np.sum([one for one, _ in ahead], axis=0)
+    moments = np.sum([one[:, :, 0].sum(1) for one, _ in ahead], axis=0)
     require_inside(moments)
     mu = _chemical_potential(moments, band, ensemble)
     energy = grand_potential_expansion(mu, ensemble.temperature, band.centre, band.half_width, 2 * half)
@@ -93,7 +94,7 @@ def solve(
         pointer, index, value, entries = scaled.cut(block)
         fields = np.empty((len(block.sites), FIELDS), dtype)
         bonds = np.empty(len(entries) if with_bonds else 0, dtype)
-        backward(pointer, index, value, scaled.local[block.sites], ends, *weights, fields, bonds)
+        backward(pointer, index, value, scaled.local[block.sites], ends, *weights, not block.local, fields, bonds)
         return fields, bonds, entries
 
     fields, bonds = np.zeros((len(H.onsite), FIELDS)), np.zeros(H.hopping.nnz if with_bonds else 0)
@@ -101,6 +102,11 @@ def solve(
         fields[block.sites] += own  # in the order of the blocks, whatever the number of threads
         if with_bonds:
             bonds[entries] += own_bonds
+    for block, (own_moments, _) in zip(blocks, ahead, strict=True):
+        if block.local:
+            own_moments = own_moments[:, block.pairs]
+            fields[block.sites[block.rows], 3:7] = np.tensordot(number, own_moments, (0, 0))
+            fields[block.sites[block.rows], 7] = energy @ own_moments[:, :, 0]
     number_energy = 0.0 if isinstance(ensemble, FixedMu) else mu * ensemble.n_electrons
     return Gradient(
         energy=float(energy @ moments) + number_energy,

@@ -1,7 +1,7 @@
 """Chebyshev recursions of a block of vectors on one region, compiled by numba for CPUs.
 
 A row of a block holds ``PAIRS`` pairs of vectors: for each of up (real, imaginary) and down (real, imaginary) the
-``LANES`` numbers of all vectors side by side, so that one hopping amplitude multiplies 4 LANES neighbours in memory.
+``LANES`` numbers of all vectors (first those that began as up) side by side, so that one hopping amplitude multiplies 4 LANES neighbours in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 PAIRS = 4
 LANES = 2 * PAIRS  # each pair is one amplitude for spin up, and the same one for spin down
 ROW = 4 * LANES
-FIELDS = 8  # per site: gradient x, y, z; then density, spin x, y, z and grand potential from T_m P_i T_m
+PARTS = 4  # of the moments of a pair: charge and spin x, y, z
+FIELDS = 8  # per site: -dE/dh x, y, z; then from T_m P_i T_m density, spin x, y, z and grand potential
 
 
 def kernel(function: Any) -> Any:
@@ -54,10 +55,11 @@ def localise(sites, pointer, index, value, where):
 
 @kernel
 def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends):
-    """Moments mu_m = sum_r <r|T_m|r>, m = 0 .. 2P, and the last two vectors alpha_P, alpha_{P-1} of the recursion.
+    """Moments Re<r s|T_m|r s'> of each pair, m = 0 .. 2P, and the last vectors alpha_P, alpha_{P-1} of the recursion.
 
-    ``pointer, index, value``: 2 T/a; ``local`` (n, 4): 2/a times diagonal and x, y, z of the field on the spin;
-    ``rows, pairs, amplitudes``: the vectors r; ``moments`` (2P + 1,) and ``ends`` (2, n, ROW) are written.
+    ``pointer, index, value``: 2 T/a; ``local`` (n, 4): 2/a times diagonal and x, y, z of minus the field on the spin;
+    ``rows, pairs, amplitudes``: the vectors r; ``moments`` (2P + 1, PAIRS, PARTS), charge and spin of the matrix in
+    s, s', and ``ends`` (2, n, ROW) are written.
     """
     n, half = len(local), (len(moments) - 1) // 2
     now, last = ends[0], ends[1]
@@ -65,12 +67,13 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
     last[:] = 0
     for k in range(len(rows)):
         for spin in range(2):
-            lane = 2 * LANES * spin + 2 * pairs[k] + spin
+            lane = (2 * LANES + PAIRS) * spin + pairs[k]
             now[rows[k], lane] = amplitudes[k, 0]
             now[rows[k], lane + LANES] = amplitudes[k, 1]
-    norm, overlap = np.zeros(ROW, value.dtype), np.zeros(ROW, value.dtype)
-    _overlaps(now, now, norm, overlap)
-    moments[0] = norm.sum()
+    norm, overlap = np.zeros(2 * ROW, value.dtype), np.zeros(2 * ROW, value.dtype)
+    for i in range(n):
+        _overlap(now, now, i, norm)
+    _moment(norm, moments[0])
     for m in range(half):
         norm[:], overlap[:] = 0, 0
         for i in range(n):
@@ -78,14 +81,17 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
             if m == 0:
                 for k in range(ROW):
                     last[i, k] *= value.dtype.type(0.5)
-            for k in range(ROW):
-                norm[k] += last[i, k] * last[i, k]
-                overlap[k] += last[i, k] * now[i, k]
+            _overlap(last, last, i, norm)
+            _overlap(last, now, i, overlap)
         now, last = last, now
-        if m == 0:
-            moments[1], moments[2] = overlap.sum(), 2 * norm.sum() - moments[0]
-        else:
-            moments[2 * m + 1], moments[2 * m + 2] = 2 * overlap.sum() - moments[1], 2 * norm.sum() - moments[0]
+        _moment(overlap, moments[2 * m + 1])
+        _moment(norm, moments[2 * m + 2])
+        for pair in range(PAIRS):
+            for part in range(PARTS):
+                if m > 0:
+                    twice = 2 * moments[2 * m + 1, pair, part]
+                    moments[2 * m + 1, pair, part] = twice - moments[1, pair, part]
+                moments[2 * m + 2, pair, part] = 2 * moments[2 * m + 2, pair, part] - moments[0, pair, part]
     if half % 2:  # alpha_P is in ends[1]
         for i in range(n):
             for k in range(ROW):
@@ -93,11 +99,30 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
 
 
 @kernel
-def _overlaps(a, b, norm, overlap):
-    for i in range(len(a)):
-        for k in range(ROW):
-            norm[k] += a[i, k] * a[i, k]
-            overlap[k] += a[i, k] * b[i, k]
+def _overlap(a, b, i, sums):
+    """Adds site i to a_s* b_s of all vectors, by component, then to real and imaginary parts of a_up* b_down."""
+    for k in range(ROW):
+        sums[k] += a[i, k] * b[i, k]
+    for c in range(0, ROW, 2 * LANES):
+        for k in range(c, c + PAIRS):
+            up_re, up_im = a[i, k], a[i, k + LANES]
+            down_re, down_im = b[i, k + PAIRS], b[i, k + PAIRS + LANES]
+            sums[ROW + k] += up_re * down_re + up_im * down_im
+            sums[ROW + k + LANES] += up_re * down_im - up_im * down_re
+
+
+@kernel
+def _moment(sums, out):
+    """Charge and spin x, y, z, for each pair, of the matrix whose elements :func:`_overlap` summed."""
+    for pair in range(PAIRS):
+        up, down, re, im = 0.0, 0.0, 0.0, 0.0
+        for c in range(pair, ROW, LANES):
+            up += sums[c]
+            down += sums[c + PAIRS]
+        for c in range(ROW + pair, 2 * ROW, 2 * LANES):
+            re += sums[c]
+            im += sums[c + LANES]
+        out[pair, 0], out[pair, 1], out[pair, 2], out[pair, 3] = up + down, 2 * re, -2 * im, up - down
 
 
 @kernel
@@ -128,13 +153,14 @@ def _row(pointer, index, value, local, now, last, i, width):
 
 
 @kernel
-def backward(pointer, index, value, local, ends, energy, occupation, fields, bonds):
+def backward(pointer, index, value, local, ends, energy, occupation, densities, fields, bonds):
     """Gradient of E = sum_m c_m mu_m by reverse accumulation, the vectors alpha_m being made again on the way.
 
     beta_m = dE/d alpha_m obeys beta_m = g_m + 2 H beta_{m+1} - beta_{m+2} with g_m = 2 e_m alpha_m + o_m alpha_{m+1}
     + o_{m-1} alpha_{m-1}; dE = sum_m kappa_m Re<beta_{m+1}|dH|alpha_m>, kappa = 1 for m = 0, else 2.
-    ``energy, occupation`` (P + 1, 2) hold e_m and o_m of the grand potential and of the Fermi function;
-    ``fields`` (n, FIELDS) and, where it is not empty, ``bonds`` (entries,) are written.
+    ``energy, occupation`` (P + 1, 2) hold e_m and o_m of the grand potential and of the Fermi function; ``fields``
+    (n, FIELDS), of which all but the first three stay 0 unless ``densities``, and, where it is not empty, ``bonds``
+    (entries,) are written.
     """
     n, half = len(local), len(energy) - 1
     real = value.dtype.type
@@ -148,26 +174,17 @@ def backward(pointer, index, value, local, ends, energy, occupation, fields, bon
     work = np.empty(ROW, value.dtype)
     fields[:] = 0
     bonds[:] = 0
-    for i in range(n):  # m = P has no successor
-        for k in range(ROW):
-            work[k] = occupation[half, 0] * last[i, k]
-        _bilinear(work, 0, last, i, real(1), fields, 3, 4)
-        for k in range(ROW):
-            fields[i, 7] += energy[half, 0] * last[i, k] * last[i, k]
+    if densities:
+        for i in range(n):
+            _densities(last, last, i, energy[half], occupation[half], work, fields)
     for m in range(half - 1, -1, -1):
         kappa = real(2 if m else 1)
         even, odd, next_odd = energy[m, 0], energy[m, 1], energy[m - 1, 1] if m else real(0)
-        even_f, odd_f = occupation[m, 0], occupation[m, 1]
         if len(bonds):
             _bond_gradient(pointer, index, now, kappa, bonds)
         for i in range(n):
-            total = real(0)
-            for k in range(ROW):
-                a, b = now[i, k], last[i, k]
-                work[k] = even_f * a + odd_f * b
-                total += (even * a + odd * b) * a
-            fields[i, 7] += total
-            _bilinear(work, 0, now, i, real(1), fields, 3, 4)
+            if densities:
+                _densities(now, last, i, energy[m], occupation[m], work, fields)
             _bilinear(now[i], ROW, now, i, kappa, fields, -1, 0)
             if m == 0:
                 continue
@@ -177,6 +194,19 @@ def backward(pointer, index, value, local, ends, energy, occupation, fields, bon
             for k in range(ROW):
                 last[i, ROW + k] += work[k] + next_odd * last[i, k]
         now, last = last, now
+
+
+@kernel
+def _densities(now, last, i, energy, occupation, work, fields):
+    """Adds e_m |alpha_m|^2 + o_m Re alpha_{m+1}* alpha_m at site i: grand potential, density and spin."""
+    real = now.dtype.type
+    total = real(0)
+    for k in range(ROW):
+        a, b = now[i, k], last[i, k]
+        work[k] = occupation[0] * a + occupation[1] * b
+        total += (energy[0] * a + energy[1] * b) * a
+    fields[i, 7] += total
+    _bilinear(work, 0, now, i, real(1), fields, 3, 4)
 
 
 @kernel

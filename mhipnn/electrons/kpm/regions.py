@@ -24,13 +24,15 @@ class Block:
     """Up to ``PAIRS`` pairs of vectors r = sum_i xi_i |i, spin>, and the region that H is cut down to for them.
 
     ``sites`` (n,): the region, ascending; ``rows``, ``pairs`` (K,): which row of it, which pair; ``amplitudes`` (K, 2):
-    Re xi and Im xi. The same xi for both spins keeps the energy invariant under rotations of all spins.
+    Re xi and Im xi. The same xi for both spins keeps the energy invariant under rotations of all spins. ``local``: each
+    pair is one site.
     """
 
     sites: Sites
     rows: Sites
     pairs: Sites
     amplitudes: Array
+    local: bool
 
 
 def local_regions(config: SpinConfiguration, radius: float) -> list[Block]:
@@ -44,7 +46,7 @@ def local_regions(config: SpinConfiguration, radius: float) -> list[Block]:
     for patch in _patches(config):
         sites = ball.union(patch)
         rows = np.searchsorted(sites, patch)
-        blocks.append(Block(sites, rows, np.arange(len(patch)), np.tile([1.0, 0.0], (len(patch), 1))))
+        blocks.append(Block(sites, rows, np.arange(len(patch)), np.tile([1.0, 0.0], (len(patch), 1)), True))
     return blocks
 
 
@@ -60,7 +62,7 @@ def probing(config: SpinConfiguration, distance: float, seed: int) -> list[Block
     for first in range(0, int(colours.max()) + 1, PAIRS):
         chosen = np.flatnonzero((colours >= first) & (colours < first + PAIRS))
         amplitudes = np.stack([phase[chosen].real, phase[chosen].imag], 1)
-        blocks.append(Block(everywhere, chosen, colours[chosen] - first, amplitudes))
+        blocks.append(Block(everywhere, chosen, colours[chosen] - first, amplitudes, False))
     return blocks
 
 
