@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.sparse import csr_array
 
 from ...configuration import Array
 from ...errors import NonFiniteError
 from ..exact import Ensemble, FixedMu
 from .chebyshev import fermi_expansion, grand_potential_expansion, quadratic_weights
-from .kernels import FIELDS, PAIRS, PARTS, ROW, backward, forward, localise
+from .cpu import CPURecursion
+from .hamiltonian import Hamiltonian, scaled
+from .kernels import FIELDS
 from .regions import Block
 from .spectrum import Band
+from .torch_blocks import TorchRecursion
 
-Result = TypeVar("Result")
+CPU = torch.device("cpu")
 ESCAPE = 1e-3  # |mu_m| may exceed mu_0 by this share in rounding; a level outside the band makes it grow exponentially
-
-
-@dataclass(frozen=True)
-class Hamiltonian:
-    """H = T (x) 1 + sum_i (onsite_i - h_i . sigma): T sparse (N, N), ``onsite`` (N,), ``exchange`` h (N, 3); energy."""
-
-    hopping: csr_array
-    onsite: Array
-    exchange: Array
 
 
 @dataclass(frozen=True)
@@ -59,10 +50,14 @@ def solve(
     blocks: Sequence[Block],
     order: int,
     ensemble: Ensemble,
-    dtype: type = np.float64,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device = CPU,
     with_bonds: bool = False,
+    plain: bool = False,
 ) -> Gradient:
     """E = sum_r <r|omega(H)|r> (+ mu N_e) over the vectors of all blocks, and its derivatives.
+
+    Compiled code on CPUs (PyTorch's if ``plain``), PyTorch on other devices.
 
     mu makes sum_r <r|f(H)|r> = N_e with the Chebyshev coefficients of f = -d omega/d mu, so that E is stationary in
     mu to rounding, and its gradient at fixed number is that at fixed mu. Reverse accumulation after Barros and Kato,
@@ -71,42 +66,28 @@ def solve(
     Raises:
         NonFiniteError: a level lies outside the band.
     """
-    scaled = _Scaled(H, band, dtype)
     half = order // 2
-
-    def up(block: Block) -> tuple[Array, Array]:
-        moments, ends = np.empty((2 * half + 1, PAIRS, PARTS)), np.empty((2, len(block.sites), ROW), dtype)
-        pointer, index, value, _ = scaled.cut(block)
-        amplitudes = block.amplitudes.astype(dtype)
-        forward(pointer, index, value, scaled.local[block.sites], block.rows, block.pairs, amplitudes, moments, ends)
-        return moments, ends
-
-    ahead = _map(up, blocks)
-    moments = np.sum([one[:, :, 0].sum(1) for one, _ in ahead], axis=0)
+    kT, shape = ensemble.temperature, (band.centre, band.half_width, 2 * half)
+    if device.type == "cpu" and not plain:
+        recursion: CPURecursion | TorchRecursion = CPURecursion(scaled(H, band), blocks, dtype)
+    else:
+        recursion = TorchRecursion(scaled(H, band), blocks, dtype, device)
+    of_blocks = recursion.moments(half)
+    moments = np.sum([one[:, :, 0].sum(1) for one in of_blocks], axis=0)
     require_inside(moments)
     mu = _chemical_potential(moments, band, ensemble)
-    energy = grand_potential_expansion(mu, ensemble.temperature, band.centre, band.half_width, 2 * half)
-    number = fermi_expansion(mu, ensemble.temperature, band.centre, band.half_width, 2 * half)
-    weights = quadratic_weights(energy).astype(dtype), quadratic_weights(number).astype(dtype)
-
-    def down(item: tuple[Block, tuple[Array, Array]]) -> tuple[Array, Array, Array]:
-        block, (_, ends) = item
-        pointer, index, value, entries = scaled.cut(block)
-        fields = np.empty((len(block.sites), FIELDS), dtype)
-        bonds = np.empty(len(entries) if with_bonds else 0, dtype)
-        backward(pointer, index, value, scaled.local[block.sites], ends, *weights, not block.local, fields, bonds)
-        return fields, bonds, entries
-
+    energy, number = grand_potential_expansion(mu, kT, *shape), fermi_expansion(mu, kT, *shape)
+    weights = quadratic_weights(energy), quadratic_weights(number)
     fields, bonds = np.zeros((len(H.onsite), FIELDS)), np.zeros(H.hopping.nnz if with_bonds else 0)
-    for block, (own, own_bonds, entries) in zip(blocks, _map(down, list(zip(blocks, ahead, strict=True))), strict=True):
-        fields[block.sites] += own  # in the order of the blocks, whatever the number of threads
-        if with_bonds:
-            bonds[entries] += own_bonds
-    for block, (own_moments, _) in zip(blocks, ahead, strict=True):
+    # in the order of the blocks, whatever the number of threads
+    for block, (own, by_bond, entries) in zip(blocks, recursion.gradients(*weights, with_bonds), strict=True):
+        fields[block.sites] += own
+        bonds[entries] += by_bond
+    for block, of_block in zip(blocks, of_blocks, strict=True):
         if block.local:
-            own_moments = own_moments[:, block.pairs]
-            fields[block.sites[block.rows], 3:7] = np.tensordot(number, own_moments, (0, 0))
-            fields[block.sites[block.rows], 7] = energy @ own_moments[:, :, 0]
+            sites, of_sites = block.sites[block.rows], of_block[:, block.pairs]
+            fields[sites, 3:7] = np.tensordot(number, of_sites, (0, 0))
+            fields[sites, 7] = energy @ of_sites[:, :, 0]
     number_energy = 0.0 if isinstance(ensemble, FixedMu) else mu * ensemble.n_electrons
     return Gradient(
         energy=float(energy @ moments) + number_energy,
@@ -144,26 +125,3 @@ def _chemical_potential(moments: Array, band: Band, ensemble: Ensemble) -> float
     low = band.centre - band.half_width - kT * (2 + max(0.0, -np.log(filled)))
     high = band.centre + band.half_width + kT * (2 + max(0.0, -np.log1p(-filled)))
     return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-14, maxiter=200))
-
-
-class _Scaled:
-    """2 H~ = 2 (H - centre)/half_width in one precision, cut down to regions on request."""
-
-    def __init__(self, H: Hamiltonian, band: Band, dtype: type) -> None:
-        factor = 2 / band.half_width
-        self.pointer, self.index = H.hopping.indptr.astype(np.int64), H.hopping.indices.astype(np.int64)
-        self.value = (factor * H.hopping.data).astype(dtype)
-        self.local = (factor * np.column_stack([H.onsite - band.centre, -H.exchange])).astype(dtype)
-
-    def cut(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        where = np.full(len(self.local), -1)
-        return localise(block.sites, self.pointer, self.index, self.value, where)
-
-
-def _map(function: Callable[..., Result], items: Sequence[object]) -> list[Result]:
-    """Over torch's number of threads; what numba compiled lets go of the interpreter's lock."""
-    n_threads = min(torch.get_num_threads(), len(items))
-    if n_threads < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, items))
