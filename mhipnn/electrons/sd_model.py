@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError, NonFiniteError
-from ..potential import Evaluation, torque
+from ..potential import Evaluation, FrozenPotential, torque
 from ..threads import torch_threads
 from .exact import ElectronicState, Ensemble, FixedMu, FixedNumber, forces, solve
 from .hamiltonian import Bonds, assemble, bonds, hopping_matrix
 from .hopping import ExponentialHopping, Hopping, require_finite
+from .kpm.settings import KPM, solver_of
 from .species import is_list, numbers_of_species, per_site
 
 SMALL_MATRIX = 512
@@ -54,6 +55,8 @@ class SDModel:
         device: of the diagonalization.
         dtype: "float64" or "float32" (or the torch dtype): of the matrices; levels are filled in float64.
         onsite: on-site energy u of each species, energy; default 0.
+        solver: "exact" diagonalization, or "kpm": the kernel polynomial method, linear in N, with the settings of
+            ``KPM()``; give ``KPM(...)`` for others. It needs kT > 0, and evaluates to a ``KPMEvaluation``.
 
     Raises:
         InputError: a value out of range, neither or both of filling and mu.
@@ -67,6 +70,7 @@ class SDModel:
     device: str | torch.device = "cpu"
     dtype: str | torch.dtype = "float64"
     onsite: Sequence[float] | None = None
+    solver: str | KPM = "exact"
 
     def __post_init__(self) -> None:
         if is_list(self.J):
@@ -89,6 +93,7 @@ class SDModel:
         else:
             require_finite("mu", self.mu)
         _check_hopping(self.hopping)
+        solver_of(self.solver, self.temperature)
         name = str(self.dtype).removeprefix("torch.")
         if name not in DTYPES:
             raise InputError(f"dtype: expected one of {', '.join(DTYPES)}, got {self.dtype!r}")
@@ -104,6 +109,10 @@ class SDModel:
         """
         if forces:
             _require_slope(self.hopping)  # before the expensive part
+        if kpm := solver_of(self.solver, self.temperature):
+            from .kpm.potential import evaluate  # its results extend those of this module
+
+            return evaluate(self, kpm, config, forces)
         frozen = FrozenSDModel(self, [config])
         state = frozen.state(frozen.spins_of([config]))
         local_field = _numpy(frozen.field(state)[0])
@@ -117,12 +126,16 @@ class SDModel:
             mu=float(state.mu),
         )
 
-    def prepare(self, configs: Sequence[SpinConfiguration]) -> FrozenSDModel:
+    def prepare(self, configs: Sequence[SpinConfiguration]) -> FrozenPotential:
         """Freeze the sites of R configurations with N sites each: hopping matrices are made once.
 
         Raises:
             InputError: no configuration, or different numbers of sites.
         """
+        if kpm := solver_of(self.solver, self.temperature):
+            from .kpm.potential import FrozenKPM
+
+            return FrozenKPM(self, kpm, configs)
         return FrozenSDModel(self, configs)
 
     def state(self, config: SpinConfiguration) -> ElectronicState:
@@ -148,7 +161,7 @@ class FrozenSDModel:
         self.dtype = DTYPES[str(model.dtype)]
         self.model = model
         self.n_sites = sizes[0]
-        self.ensemble = _ensemble(model, self.n_sites)
+        self.ensemble = ensemble_of(model, self.n_sites)
         self.bonds = [bonds(config, model.hopping.r_cut, self.device) for config in configs]
         matrices = torch.stack([hopping_matrix(self.n_sites, links, model.hopping) for links in self.bonds])
         if model.onsite is not None:
@@ -215,7 +228,7 @@ def _require_slope(hopping: Hopping) -> None:
     hopping.derivative(torch.ones(1, dtype=torch.float64))
 
 
-def _ensemble(model: SDModel, n_sites: int) -> Ensemble:
+def ensemble_of(model: SDModel, n_sites: int) -> Ensemble:
     """N_e = filling N; a number that misses an integer by rounding alone (0.29 * 100) is that integer.
 
     Raises:

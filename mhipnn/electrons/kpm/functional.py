@@ -28,10 +28,10 @@ ESCAPE = 1e-3  # |mu_m| may exceed mu_0 by this share in rounding; a level outsi
 class Gradient:
     """What one solution of the electrons gives, all of it float64.
 
-    ``energy``: Omega, plus mu N_e at fixed number. ``spin`` (N, 3) = -dE/dh_i, the exact gradient. ``spin_again`` (N, 3)
-    estimates the same from the density matrix itself, of each site in its region or as Tr(T_m P_i sigma T_m) of the
-    probes: by how much the two differ is by how much they err. ``density``, ``site_energy`` (N,) come with it and
-    sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``: dE/dT_ij for each entry of T, or None.
+    ``energy``: Omega, plus mu N_e at fixed number. ``spin`` (N, 3) = -dE/dh_i, the exact gradient. ``spin_again``
+    (N, 3) estimates the same from the density matrix itself, of each site in its region or as Tr(T_m P_i sigma T_m) of
+    the probes: by how much the two differ is about by how much they err. ``density``, ``site_energy`` (N,) come with
+    it and sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``: dE/dT_ij, each entry of T, or None.
     """
 
     energy: float

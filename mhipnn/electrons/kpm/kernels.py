@@ -1,7 +1,8 @@
 """Chebyshev recursions of a block of vectors on one region, compiled by numba for CPUs.
 
 A row of a block holds ``PAIRS`` pairs of vectors: for each of up (real, imaginary) and down (real, imaginary) the
-``LANES`` numbers of all vectors (first those that began as up) side by side, so that one hopping amplitude multiplies 4 LANES neighbours in memory.
+``LANES`` numbers of all vectors side by side, first of those that began as up; one hopping amplitude multiplies
+4 LANES neighbours in memory.
 """
 
 from __future__ import annotations
@@ -68,8 +69,7 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
     for k in range(len(rows)):
         for spin in range(2):
             lane = (2 * LANES + PAIRS) * spin + pairs[k]
-            now[rows[k], lane] = amplitudes[k, 0]
-            now[rows[k], lane + LANES] = amplitudes[k, 1]
+            now[rows[k], lane] = amplitudes[k]
     norm, overlap = np.zeros(2 * ROW, value.dtype), np.zeros(2 * ROW, value.dtype)
     for i in range(n):
         _overlap(now, now, i, norm)

@@ -23,9 +23,9 @@ UNCOLOURED = -1
 class Block:
     """Up to ``PAIRS`` pairs of vectors r = sum_i xi_i |i, spin>, and the region that H is cut down to for them.
 
-    ``sites`` (n,): the region, ascending; ``rows``, ``pairs`` (K,): which row of it, which pair; ``amplitudes`` (K, 2):
-    Re xi and Im xi. The same xi for both spins keeps the energy invariant under rotations of all spins. ``local``: each
-    pair is one site.
+    ``sites`` (n,): the region, ascending; ``rows``, ``pairs`` (K,): which row of it, which pair; ``amplitudes`` (K,): xi,
+    real, which keeps E(-S) = E(S), and the same for both spins, which keeps E under rotations of all spins. ``local``:
+    each pair is one site.
     """
 
     sites: Sites
@@ -46,23 +46,22 @@ def local_regions(config: SpinConfiguration, radius: float) -> list[Block]:
     for patch in _patches(config):
         sites = ball.union(patch)
         rows = np.searchsorted(sites, patch)
-        blocks.append(Block(sites, rows, np.arange(len(patch)), np.tile([1.0, 0.0], (len(patch), 1)), True))
+        blocks.append(Block(sites, rows, np.arange(len(patch)), np.ones(len(patch)), True))
     return blocks
 
 
 def probing(config: SpinConfiguration, distance: float, seed: int) -> list[Block]:
-    """One random-phase vector per colour and spin, on the whole system; a colour's sites are > ``distance`` apart.
+    """One vector of random signs per colour and spin, on the whole system; a colour's sites are > ``distance`` apart.
 
     What two sites of one colour say to each other is noise, of the size of the density matrix beyond ``distance``.
     """
     colours = colouring(config, distance)
-    phase = np.exp(2j * np.pi * np.random.default_rng(seed).random(config.n_sites))
+    sign = np.random.default_rng(seed).choice([-1.0, 1.0], config.n_sites)
     everywhere = np.arange(config.n_sites)
     blocks = []
     for first in range(0, int(colours.max()) + 1, PAIRS):
         chosen = np.flatnonzero((colours >= first) & (colours < first + PAIRS))
-        amplitudes = np.stack([phase[chosen].real, phase[chosen].imag], 1)
-        blocks.append(Block(everywhere, chosen, colours[chosen] - first, amplitudes, False))
+        blocks.append(Block(everywhere, chosen, colours[chosen] - first, sign[chosen], False))
     return blocks
 
 

@@ -27,7 +27,7 @@ class Band:
 
 
 def hopping_bounds(T: csr_array) -> tuple[float, float]:
-    """Below and above all eigenvalues of a real symmetric matrix: Lanczos with a margin, never wider than Gershgorin."""
+    """Below and above all eigenvalues of a real symmetric matrix: Lanczos with a margin, Gershgorin where tighter."""
     diagonal = T.diagonal()
     rest = np.asarray(abs(T).sum(1)).ravel() - np.abs(diagonal)
     gershgorin = float((diagonal - rest).min()), float((diagonal + rest).max())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...configuration import Array
 from .hamiltonian import ScaledHamiltonian
-from .kernels import FIELDS, LANES, PAIRS, PARTS, localise
+from .kernels import FIELDS, PAIRS, PARTS, localise
 from .regions import Block
 
 MAX_ROWS = 2_000_000  # of one block-diagonal matrix: about 4 GiB of vectors in float64
@@ -19,9 +22,7 @@ MAX_ROWS = 2_000_000  # of one block-diagonal matrix: about 4 GiB of vectors in 
 class TorchRecursion:
     """The same numbers as :class:`.cpu.CPURecursion`, on any device of torch."""
 
-    def __init__(
-        self, H: ScaledHamiltonian, blocks: Sequence[Block], dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, H: ScaledHamiltonian, blocks: Sequence[Block], dtype: torch.dtype, device: torch.device) -> None:
         self.groups = [_Group(H, chosen, dtype, device) for chosen in _grouped(blocks)]
 
     def moments(self, half: int) -> list[Array]:
@@ -58,10 +59,13 @@ class _Group:
         value = np.concatenate([cut[2] for cut in cuts])
         n_rows = int(first[-1])
 
-        def put(array: Array, kind: torch.dtype | None = None) -> Tensor:
+        def put(array: NDArray[Any], kind: torch.dtype | None = None) -> Tensor:
             return torch.as_tensor(array, dtype=kind, device=device)
 
-        self.matrix = torch.sparse_csr_tensor(put(pointer), put(column), put(value, dtype), (n_rows, n_rows))
+        parts = put(pointer), put(column), put(value, dtype)
+        with warnings.catch_warnings():  # that they are in beta
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support")
+            self.matrix = torch.sparse_csr_tensor(*parts, (n_rows, n_rows), check_invariants=False)
         self.row, self.column = put(np.repeat(np.arange(n_rows), counts)), put(column)
         self.local = put(np.concatenate([H.local[block.sites] for block in blocks]), dtype)[:, :, None, None]
         self.block = put(np.repeat(np.arange(len(blocks)), self.sizes))
@@ -69,8 +73,7 @@ class _Group:
         for block, shift in zip(blocks, first[:-1], strict=True):
             rows, pairs = put(block.rows + shift), put(block.pairs)
             for spin in range(2):
-                for part in range(2):
-                    self.start[rows, 2 * spin + part, spin, pairs] = put(block.amplitudes[:, part], dtype)
+                self.start[rows, 2 * spin, spin, pairs] = put(block.amplitudes, dtype)
 
     def double(self, x: Tensor) -> Tensor:
         """2 H~ x; T is real, so all components of all vectors are columns of one sparse product."""
@@ -78,7 +81,12 @@ class _Group:
         d, hx, hy, hz = self.local.unbind(1)
         a, b, c, e = x.unbind(1)
         up, down = d + hz, d - hz
-        parts = [up * a + hx * c + hy * e, up * b + hx * e - hy * c, hx * a - hy * b + down * c, hx * b + hy * a + down * e]
+        parts = [
+            up * a + hx * c + hy * e,
+            up * b + hx * e - hy * c,
+            hx * a - hy * b + down * c,
+            hx * b + hy * a + down * e,
+        ]
         return hopped + torch.stack(parts, 1)
 
     def moments(self, half: int) -> list[Array]:
