@@ -1,20 +1,31 @@
-"""Exact diagonalization: from H to energies, fields, densities and forces, batched over replicas."""
+"""Exact diagonalization: from H to energies, fields, densities, currents and forces, batched over replicas."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from .hamiltonian import Bonds
+from ..errors import InputError
+from .hamiltonian import Bonds, along_bonds
 from .hopping import Hopping
-from .occupation import chemical_potential, fermi, grand_potential
+from .occupation import (
+    chemical_potential,
+    fermi,
+    fermi_level,
+    grand_potential,
+    level_resolution,
+    step_filling,
+    warn_of_degeneracy,
+)
 
 
 @dataclass(frozen=True)
 class FixedNumber:
-    """Canonical: k_B T and the electron number N_e; the energy is F = Omega + mu N_e."""
+    """Canonical: k_B T >= 0 and the electron number N_e, whole at k_B T = 0; the energy is F = Omega + mu N_e."""
 
     temperature: float
     n_electrons: float
@@ -22,7 +33,7 @@ class FixedNumber:
 
 @dataclass(frozen=True)
 class FixedMu:
-    """Grand canonical: k_B T and the chemical potential; the energy is Omega."""
+    """Grand canonical: k_B T >= 0 and the chemical potential; the energy is Omega."""
 
     temperature: float
     mu: float
@@ -77,6 +88,44 @@ class ElectronicState:
         weight = self.occupation.to(parts.dtype).repeat(1, 4)[:, None, :]
         return (parts * weight) @ parts.mT
 
+    def bond_currents(self, bonds: Bonds, hopping: Hopping, replica: int = 0) -> Tensor:
+        """I = 2 t(r_ij) Im sum_s <c+_is c_js>, electrons per time that flow along each bond from j to i, (E,) float64.
+
+        From dn_i/dt = i [H, n_i] = sum_j I_(j -> i); in equilibrium the currents into every site add up to zero.
+        """
+        up_down = self.orbitals[replica]
+        weight = self.occupation[replica].to(up_down.real.dtype)
+        # (N, N): Im of the conjugate transpose keeps the sign of Im <c+_i c_j> = Im sum_n f_n psi*_n(i) psi_n(j)
+        flat = up_down.flatten(1)
+        overlap = ((flat * weight.repeat(2)).conj() @ flat.mT).imag
+        return 2 * along_bonds(hopping, hopping, bonds) * overlap.double()[bonds.receiver, bonds.source]
+
+    def density_of_states(
+        self, energies: Tensor, width: float, broadening: Literal["gaussian", "lorentzian"] = "gaussian"
+    ) -> Tensor:
+        """g(E) = sum_n delta_width(E - e_n), both spins together, 1/energy; its integral is 2N.
+
+        Args:
+            energies: (M,), energy.
+            width: standard deviation of a Gaussian, half width at half maximum of a Lorentzian, energy, > 0.
+            broadening: which of the two.
+
+        Returns:
+            (R, M) float64.
+
+        Raises:
+            InputError: a width that is not positive, an unknown broadening.
+        """
+        if not (math.isfinite(width) and width > 0):
+            raise InputError(f"width of the density of states: expected an energy > 0, got {width!r}")
+        grid = torch.as_tensor(energies, dtype=torch.float64, device=self.levels.device)
+        x = (grid[None, :, None] - self.levels[:, None, :]) / width
+        if broadening == "gaussian":
+            return torch.exp(-(x**2) / 2).sum(-1) / (width * math.sqrt(2 * math.pi))
+        if broadening == "lorentzian":
+            return (1 / (1 + x**2)).sum(-1) / (math.pi * width)
+        raise InputError(f"broadening: expected gaussian or lorentzian, got {broadening!r}")
+
     def _site_sum(self, per_level: Tensor) -> Tensor:
         """sum_n |psi_n(i)|^2 a_n, (R, N)."""
         weight = (self.orbitals.real**2 + self.orbitals.imag**2).sum(2)
@@ -91,16 +140,32 @@ def solve(H: Tensor, ensemble: Ensemble) -> ElectronicState:
     """
     n_replicas, n_levels, _ = H.shape
     eigenvalues, vectors = torch.linalg.eigh(H)
-    levels = eigenvalues.double()
+    orbitals = vectors.view(n_replicas, n_levels // 2, 2, n_levels)
+    return fill(eigenvalues.double(), orbitals, ensemble)
+
+
+def fill(levels: Tensor, orbitals: Tensor, ensemble: Ensemble) -> ElectronicState:
+    """Occupy levels (R, 2N) ascending, float64, with their orbitals (R, N, 2, 2N); warns of degeneracy at k_B T = 0."""
     kT = ensemble.temperature
     if isinstance(ensemble, FixedMu):
-        mu = torch.full((n_replicas,), ensemble.mu, dtype=levels.dtype, device=levels.device)
+        mu = torch.full_like(levels[:, 0], ensemble.mu)
         number_energy = torch.zeros_like(mu)
     else:
-        mu = chemical_potential(levels, ensemble.n_electrons, kT)
+        if kT > 0:
+            mu = chemical_potential(levels, ensemble.n_electrons, kT)
+        else:
+            mu = fermi_level(levels, round(ensemble.n_electrons))
         number_energy = mu * ensemble.n_electrons
-    orbitals = vectors.view(n_replicas, n_levels // 2, 2, n_levels)
-    return ElectronicState(levels, orbitals, fermi(levels, mu, kT), grand_potential(levels, mu, kT), mu, number_energy)
+    if kT > 0:
+        return ElectronicState(
+            levels, orbitals, fermi(levels, mu, kT), grand_potential(levels, mu, kT), mu, number_energy
+        )
+    number = round(ensemble.n_electrons) if isinstance(ensemble, FixedNumber) else None
+    occupation, shared = step_filling(levels, mu, level_resolution(levels, orbitals.dtype), number)
+    warn_of_degeneracy(shared)
+    # min(e - mu, 0) adds up to the lowest levels exactly, however a shell at mu is shared out
+    omega = (levels - mu[:, None]).clamp(max=0)
+    return ElectronicState(levels, orbitals, occupation, omega, mu, number_energy)
 
 
 def forces(bond_order: Tensor, bonds: Bonds, hopping: Hopping) -> Tensor:
@@ -108,6 +173,6 @@ def forces(bond_order: Tensor, bonds: Bonds, hopping: Hopping) -> Tensor:
 
     Hellmann-Feynman; the 2 is that each bond is met from both its ends, which pull alike.
     """
-    pull = 2 * hopping.derivative(bonds.distance) * bond_order.double()[bonds.receiver, bonds.source]
+    pull = 2 * along_bonds(hopping.derivative, hopping, bonds) * bond_order.double()[bonds.receiver, bonds.source]
     result = torch.zeros(len(bond_order), 3, dtype=torch.float64, device=bond_order.device)
     return result.index_add_(0, bonds.receiver, pull[:, None] * bonds.direction)

@@ -1,18 +1,23 @@
-"""How electrons fill levels: Fermi function, grand potential, chemical potential at fixed number.
+"""How electrons fill levels: Fermi function, grand potential, chemical potential at fixed number; steps at kT = 0.
 
-Everything goes through log-sigmoids, which neither overflow nor lose the exponentially small tails. (torch's softplus
-is no substitute: it drops exp(-20).)
+Everything at kT > 0 goes through log-sigmoids, which neither overflow nor lose the exponentially small tails.
+(torch's softplus is no substitute: it drops exp(-20).)
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 MAX_ITERATIONS = 100
+
+
+class DegeneracyWarning(UserWarning):
+    """At zero temperature the last electrons share levels of one energy: fields are not a gradient there."""
 
 
 def fermi(levels: Tensor, mu: Tensor, kT: float) -> Tensor:
@@ -72,3 +77,55 @@ def _log_imbalance(below: Tensor, above: Tensor, log_rest: float, mu: Tensor, kT
     rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid((above - mu[:, None]) / kT)).sum(1)
     fall = ((holes - log_q[:, None]).exp() * torch.sigmoid((mu[:, None] - below) / kT)).sum(1)
     return log_p - log_q, (rise + fall) / kT
+
+
+def fermi_level(levels: Tensor, n_electrons: int) -> Tensor:
+    """mu at kT = 0: the middle between the last filled and the first empty level, (R,); levels (R, M) ascending."""
+    return (levels[:, n_electrons - 1] + levels[:, n_electrons]) / 2
+
+
+def step_filling(levels: Tensor, mu: Tensor, tolerance: Tensor, n_electrons: int | None) -> tuple[Tensor, Tensor]:
+    """f(e) at kT = 0, (R, M): 1 below mu, 0 above; levels within ``tolerance`` of mu share what is left alike.
+
+    That is the limit of the Fermi function at fixed N_e. Where N_e is not fixed, a level at mu is half filled.
+
+    Args:
+        levels: (R, M) ascending, energy, float64.
+        mu: (R,), energy.
+        tolerance: (R,), energy: levels closer to mu than this count as equal.
+        n_electrons: N_e, or None at fixed mu.
+
+    Returns:
+        f, and which levels share, (R, M) bool.
+    """
+    distance = levels - mu[:, None]
+    shared = distance.abs() <= tolerance[:, None]
+    filled = ((distance < 0) & ~shared).to(levels.dtype)
+    if n_electrons is None:
+        share = torch.full_like(mu, 0.5)
+    else:
+        share = (n_electrons - filled.sum(1)) / shared.sum(1).clamp(min=1)
+    return torch.where(shared, share[:, None], filled), shared
+
+
+def level_resolution(levels: Tensor, computed_in: torch.dtype) -> Tensor:
+    """How close levels must be to count as one, (R,): far above rounding and far below the gaps of disorder.
+
+    eps^(2/3) of the band's width: 4e-11 of it for levels from float64 matrices, 2e-5 from float32 ones.
+    """
+    scale = torch.maximum(levels[:, -1] - levels[:, 0], levels.abs().amax(1))
+    return torch.finfo(computed_in).eps ** (2 / 3) * scale
+
+
+def warn_of_degeneracy(shared: Tensor) -> None:
+    """One warning that names the first replica whose levels at mu are partly filled; shared (R, M) bool."""
+    affected = shared.any(1)
+    if not bool(affected.any()):
+        return
+    replica = int(affected.to(torch.int8).argmax())
+    warnings.warn(
+        f"temperature 0: {int(shared[replica].sum())} level(s) of replica {replica} lie at the Fermi level and are "
+        "filled alike; the fields are one choice of many there. Take temperature > 0, or a filling that closes a shell",
+        DegeneracyWarning,
+        stacklevel=2,
+    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 
 import numpy as np
 import torch
@@ -13,11 +11,13 @@ from torch import Tensor
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError, NonFiniteError
-from ..potential import Evaluation, torque
+from ..potential import Evaluation, FrozenPotential, torque
 from ..threads import torch_threads
 from .exact import ElectronicState, Ensemble, FixedMu, FixedNumber, forces, solve
-from .hamiltonian import assemble, bonds, hopping_matrix
-from .hopping import ExponentialHopping, Hopping
+from .hamiltonian import Bonds, assemble, bonds, hopping_matrix
+from .hopping import ExponentialHopping, Hopping, require_finite
+from .kpm.settings import KPM, solver_of
+from .species import is_list, numbers_of_species, per_site
 
 SMALL_MATRIX = 512
 """Rows 2N up to which a second thread does not speed up the eigensolver."""
@@ -38,50 +38,62 @@ class ElectronicEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class SDModel:
-    """H = sum_{i<j} t(r_ij) (c+_i c_j + h.c.) - J sum_i S_i . (c+_i sigma c_i), at electronic temperature kT > 0.
+    """H = sum_{i<j} t(r_ij) (c+_i c_j + h.c.) + sum_i u_i c+_i c_i - sum_i J_i S_i . (c+_i sigma c_i).
 
     E is the Helmholtz free energy F = Omega + mu N_e at fixed filling and the grand potential
-    Omega = -kT sum_n ln(1 + exp(-(e_n - mu)/kT)) at fixed mu; B_i = -dE/dS_i = J <c+_i sigma c_i> (Hellmann-Feynman).
-    One evaluation diagonalizes a complex 2N x 2N matrix.
+    Omega = -kT sum_n ln(1 + exp(-(e_n - mu)/kT)) at fixed mu; B_i = -dE/dS_i = J_i <c+_i sigma c_i> (Hellmann-Feynman).
+    At kT = 0 levels are filled one by one: F is the sum of the N_e lowest levels (N_e a whole number), and a
+    :class:`DegeneracyWarning` tells when the last electrons have a choice. One evaluation diagonalizes a complex
+    2N x 2N matrix.
 
     Args:
-        J: s-d coupling, energy; multiplies sigma, not sigma/2.
+        J: s-d coupling, energy; multiplies sigma, not sigma/2. One for all sites, or a list with one for each species.
         filling: electrons per site, 0 < filling < 2 (half filling 1); N_e = filling N is held fixed.
-        temperature: electronic k_B T_e > 0, energy.
+        temperature: electronic k_B T_e >= 0, energy.
         mu: chemical potential, energy; give either filling or mu.
         hopping: t(r) with ``derivative`` and ``r_cut``.
         device: of the diagonalization.
         dtype: "float64" or "float32" (or the torch dtype): of the matrices; levels are filled in float64.
+        onsite: on-site energy u of each species, energy; default 0.
+        solver: "exact" diagonalization, or "kpm": the kernel polynomial method, linear in N, with the settings of
+            ``KPM()``; give ``KPM(...)`` for others. It needs kT > 0, and evaluates to a ``KPMEvaluation``.
 
     Raises:
         InputError: a value out of range, neither or both of filling and mu.
     """
 
-    J: float
+    J: float | Sequence[float]
     filling: float | None = None
     temperature: float = 0.05
     mu: float | None = None
     hopping: Hopping = field(default_factory=ExponentialHopping)
     device: str | torch.device = "cpu"
     dtype: str | torch.dtype = "float64"
+    onsite: Sequence[float] | None = None
+    solver: str | KPM = "exact"
 
     def __post_init__(self) -> None:
-        _require_finite("J", self.J)
-        _require_finite("temperature", self.temperature)
-        if self.temperature <= 0:
-            raise InputError(f"temperature: the electrons need k_B T > 0, got {self.temperature!r}")
+        if is_list(self.J):
+            object.__setattr__(self, "J", numbers_of_species("J", self.J))
+        else:
+            require_finite("J", self.J)
+        if self.onsite is not None:
+            object.__setattr__(self, "onsite", numbers_of_species("onsite", self.onsite))
+        require_finite("temperature", self.temperature)
+        if self.temperature < 0:
+            raise InputError(f"temperature: the electrons need k_B T >= 0, got {self.temperature!r}")
         if (self.filling is None) == (self.mu is None):
             raise InputError(
                 f"SDModel needs exactly one of filling and mu, got filling = {self.filling!r} and mu = {self.mu!r}"
             )
         if self.filling is not None:
-            _require_finite("filling", self.filling)
+            require_finite("filling", self.filling)
             if not 0 < self.filling < 2:
                 raise InputError(f"filling: expected electrons per site between 0 and 2, got {self.filling!r}")
         else:
-            _require_finite("mu", self.mu)
-        if not all(hasattr(self.hopping, name) for name in ("__call__", "derivative", "r_cut")):
-            raise InputError(f"hopping: expected an object like ExponentialHopping(), got {self.hopping!r}")
+            require_finite("mu", self.mu)
+        _check_hopping(self.hopping)
+        solver_of(self.solver, self.temperature)
         name = str(self.dtype).removeprefix("torch.")
         if name not in DTYPES:
             raise InputError(f"dtype: expected one of {', '.join(DTYPES)}, got {self.dtype!r}")
@@ -93,32 +105,49 @@ class SDModel:
 
         Raises:
             NonFiniteError: the electrons cannot be solved, with the site.
+            InputError: a species without its J or on-site energy, forces from a hopping that has none.
         """
+        if forces:
+            _require_slope(self.hopping)  # before the expensive part
+        if kpm := solver_of(self.solver, self.temperature):
+            from .kpm.potential import evaluate  # its results extend those of this module
+
+            return evaluate(self, kpm, config, forces)
         frozen = FrozenSDModel(self, [config])
-        spins = torch.as_tensor(config.spins, dtype=frozen.dtype, device=frozen.device)[None]
-        state = frozen.state(spins)
-        local_field = _numpy(self.J * state.spin_density()[0])
+        state = frozen.state(frozen.spins_of([config]))
+        local_field = _numpy(frozen.field(state)[0])
         return ElectronicEvaluation(
             energy=float(state.energy()),
             site_energy=_numpy(state.site_energy()[0]),
             field=local_field,
             torque=torque(config.spins, local_field),
-            forces=self._forces(config, state) if forces else None,
+            forces=_numpy(frozen.forces(state)[0]) if forces else None,
             density=_numpy(state.density()[0]),
             mu=float(state.mu),
         )
 
-    def prepare(self, configs: Sequence[SpinConfiguration]) -> FrozenSDModel:
+    def prepare(self, configs: Sequence[SpinConfiguration]) -> FrozenPotential:
         """Freeze the sites of R configurations with N sites each: hopping matrices are made once.
 
         Raises:
             InputError: no configuration, or different numbers of sites.
         """
+        if kpm := solver_of(self.solver, self.temperature):
+            from .kpm.potential import FrozenKPM
+
+            return FrozenKPM(self, kpm, configs)
         return FrozenSDModel(self, configs)
 
-    def _forces(self, config: SpinConfiguration, state: ElectronicState) -> Array:
-        links = bonds(config, self.hopping.r_cut, state.mu.device)
-        return _numpy(forces(state.bond_order()[0], links, self.hopping))
+    def state(self, config: SpinConfiguration) -> ElectronicState:
+        """The solved electrons of one configuration: levels, orbitals, densities, density of states (R = 1)."""
+        frozen = FrozenSDModel(self, [config])
+        return frozen.state(frozen.spins_of([config]))
+
+    def bond_currents(self, config: SpinConfiguration) -> tuple[Bonds, Tensor]:
+        """All bonds and the electrons per time that flow along each of them from ``source`` to ``receiver``, (E,)."""
+        frozen = FrozenSDModel(self, [config])
+        state = frozen.state(frozen.spins_of([config]))
+        return frozen.bonds[0], state.bond_currents(frozen.bonds[0], self.hopping)
 
 
 class FrozenSDModel:
@@ -130,19 +159,24 @@ class FrozenSDModel:
             raise InputError(f"prepare: expected configurations of one size, got sizes {sizes}")
         self.device = torch.device(model.device)
         self.dtype = DTYPES[str(model.dtype)]
-        self.J = model.J
+        self.model = model
         self.n_sites = sizes[0]
-        self.ensemble = _ensemble(model, self.n_sites)
-        matrices = [
-            hopping_matrix(self.n_sites, bonds(config, model.hopping.r_cut, self.device), model.hopping)
-            for config in configs
-        ]
-        self.hopping = torch.stack(matrices).to(self.dtype)
+        self.ensemble = ensemble_of(model, self.n_sites)
+        self.bonds = [bonds(config, model.hopping.r_cut, self.device) for config in configs]
+        matrices = torch.stack([hopping_matrix(self.n_sites, links, model.hopping) for links in self.bonds])
+        if model.onsite is not None:
+            matrices.diagonal(dim1=1, dim2=2).add_(per_site("onsite", model.onsite, configs, self.device))
+        self.hopping = matrices.to(self.dtype)
+        self.J: float | Tensor
+        if isinstance(model.J, Sequence):
+            self.J = per_site("J", model.J, configs, self.device).to(self.dtype)
+        else:
+            self.J = model.J
 
     def __call__(self, spins: Tensor) -> tuple[Tensor, Tensor]:
         """spins (R, N, 3) -> energies (R,), fields B (R, N, 3)."""
         state = self.state(spins)
-        return state.energy().to(self.dtype), self.J * state.spin_density()
+        return state.energy().to(self.dtype), self.field(state)
 
     @torch.no_grad()
     def state(self, spins: Tensor) -> ElectronicState:
@@ -166,14 +200,51 @@ class FrozenSDModel:
             raise NonFiniteError(f"the electrons' energy is not finite; {_largest_entry(H)}")
         return state
 
+    def field(self, state: ElectronicState) -> Tensor:
+        """B_i = J_i <c+_i sigma c_i>, (R, N, 3)."""
+        J = self.J[..., None] if isinstance(self.J, Tensor) else self.J
+        return J * state.spin_density()
 
-def _ensemble(model: SDModel, n_sites: int) -> Ensemble:
-    """N_e = filling N; a number that misses an integer by rounding alone (0.29 * 100) is that integer."""
+    def forces(self, state: ElectronicState) -> Tensor:
+        """F_i = -dE/dR_i, (R, N, 3) float64."""
+        pairs = zip(state.bond_order(), self.bonds, strict=True)
+        return torch.stack([forces(order, links, self.model.hopping) for order, links in pairs])
+
+    def spins_of(self, configs: Sequence[SpinConfiguration]) -> Tensor:
+        """The spins that the configurations carry, (R, N, 3)."""
+        return torch.as_tensor(np.stack([config.spins for config in configs]), dtype=self.dtype, device=self.device)
+
+
+def _check_hopping(hopping: object) -> None:
+    if not all(hasattr(hopping, name) for name in ("__call__", "derivative", "r_cut")):
+        raise InputError(f"hopping: expected an object like ExponentialHopping(), got {hopping!r}")
+    require_finite("hopping r_cut", hopping.r_cut)  # type: ignore[attr-defined]
+    if hopping.r_cut <= 0:  # type: ignore[attr-defined]
+        raise InputError(f"hopping r_cut: expected a length > 0, got {hopping.r_cut!r}")  # type: ignore[attr-defined]
+
+
+def _require_slope(hopping: Hopping) -> None:
+    """Let a hopping without forces say so."""
+    hopping.derivative(torch.ones(1, dtype=torch.float64))
+
+
+def ensemble_of(model: SDModel, n_sites: int) -> Ensemble:
+    """N_e = filling N; a number that misses an integer by rounding alone (0.29 * 100) is that integer.
+
+    Raises:
+        InputError: at k_B T = 0, an N_e that is not a whole number between 1 and 2 N - 1.
+    """
     if model.mu is not None:
         return FixedMu(model.temperature, model.mu)
     number = float(model.filling or 0.0) * n_sites
     nearest = round(number)
-    return FixedNumber(model.temperature, float(nearest) if nearest > 0 and abs(number - nearest) < 1e-9 else number)
+    whole = nearest > 0 and abs(number - nearest) < 1e-9
+    if model.temperature == 0 and not (whole and nearest < 2 * n_sites):
+        raise InputError(
+            f"temperature 0 needs a whole number of electrons between 1 and {2 * n_sites - 1}, got filling x N = "
+            f"{model.filling!r} x {n_sites} = {number:.12g}; change the filling, or take temperature > 0"
+        )
+    return FixedNumber(model.temperature, float(nearest) if whole else number)
 
 
 def _require_finite_matrix(H: Tensor) -> None:
@@ -191,11 +262,6 @@ def _largest_entry(H: Tensor) -> str:
     size = H.abs().amax(-1)
     replica, row = divmod(int(size.argmax()), size.shape[1])
     return f"its largest entry is {float(size.max()):.3g}, at site {row // 2} of replica {replica}"
-
-
-def _require_finite(name: str, value: object) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise InputError(f"{name}: expected a finite number, got {value!r}")
 
 
 def _numpy(tensor: Tensor) -> Array:

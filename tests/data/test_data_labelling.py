@@ -301,7 +301,7 @@ def test_labels_that_are_not_finite_are_named(tmp_path):
     [
         ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 3}}, "filling"),
         (
-            {"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1, "temperature": 0}},
+            {"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1, "temperature": -1}},
             "temperature",
         ),
         ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "fillng": 1}}, "fillng"),

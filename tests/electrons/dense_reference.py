@@ -37,15 +37,17 @@ def hopping_matrix(positions, cell, pbc, r_cut=2.5, **parameters):
     return T
 
 
-def solve(config, J, kT, filling=None, mu=None, **hopping) -> Reference:
-    """Free energy (fixed filling) or grand potential (fixed mu), B = J <c+ sigma c>, density."""
+def solve(config, J, kT, filling=None, mu=None, onsite=0.0, **hopping) -> Reference:
+    """Free energy or (fixed mu) grand potential, B = J <c+ sigma c>, density; J and onsite also by site."""
     n_sites = len(config.positions)
-    H = np.kron(hopping_matrix(config.positions, config.cell, config.pbc, **hopping), np.eye(2)).astype(complex)
+    J = np.broadcast_to(J, n_sites)
+    T = hopping_matrix(config.positions, config.cell, config.pbc, **hopping) + np.diag(np.broadcast_to(onsite, n_sites))
+    H = np.kron(T, np.eye(2)).astype(complex)
     local = []
     for i in range(n_sites):
         projector = np.diag(np.arange(n_sites) == i).astype(float)
         local.append([np.kron(projector, matrix) for matrix in PAULI])
-        H -= J * np.kron(projector, np.tensordot(config.spins[i], PAULI, 1))
+        H -= J[i] * np.kron(projector, np.tensordot(config.spins[i], PAULI, 1))
     levels, states = np.linalg.eigh(H)
     if mu is None:
         n_electrons = filling * n_sites
@@ -62,6 +64,6 @@ def solve(config, J, kT, filling=None, mu=None, **hopping) -> Reference:
     energy = -kT * np.logaddexp(0, (mu - levels) / kT).sum() + extra
     # <c+_a c_b> = rho[b, a]
     rho = (states * expit((mu - levels) / kT)) @ states.conj().T
-    field = J * np.array([[np.trace(rho @ operator).real for operator in site] for site in local])
+    field = J[:, None] * np.array([[np.trace(rho @ operator).real for operator in site] for site in local])
     density = np.diag(rho).real.reshape(n_sites, 2).sum(1)
     return Reference(float(energy), field, density, mu)

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import brentq
 
 from mhipnn import SpinConfiguration
@@ -39,17 +38,6 @@ def lattice(n_cells, dimension, spins):
     periodic = np.arange(3) < dimension
     cell = np.diag(np.where(periodic, n_cells, 1.0))
     return SpinConfiguration(positions, cell, periodic, np.broadcast_to(spins(positions), positions.shape))
-
-
-def test_hopping_by_hand():
-    t = ExponentialHopping()
-    r = torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0], dtype=torch.float64)
-    expected = [-1.0, -np.exp(-1), -np.exp(-2) / 2, 0.0, 0.0]
-    assert np.allclose(t(r), expected, atol=1e-15)
-    # the second derivative jumps at r_on and r_cut: stay a step away from them
-    grid = torch.linspace(0.31, 2.71, 97, dtype=torch.float64)
-    slope = (t(grid + 1e-5) - t(grid - 1e-5)) / 2e-5
-    assert torch.allclose(t.derivative(grid), slope, atol=1e-8)
 
 
 @pytest.mark.parametrize("J", [2.0, -2.0])
