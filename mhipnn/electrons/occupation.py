@@ -46,8 +46,8 @@ def chemical_potential(levels: Tensor, n_electrons: float, kT: float) -> Tensor:
         (R,) float64.
     """
     m = math.floor(n_electrons)
-    log_rest = math.log(n_electrons - m) if n_electrons > m else -math.inf
     below, above = levels[:, :m], levels[:, m:]
+    log_rest = torch.full_like(levels[:, :1], math.log(n_electrons - m)) if n_electrons > m else None
     # at these ends at most (at least) N_e electrons fit even if all levels sat at the band edge
     n_levels = levels.shape[1]
     low = levels[:, 0] - kT * (1 + max(0.0, math.log(n_levels / n_electrons)))
@@ -66,16 +66,17 @@ def chemical_potential(levels: Tensor, n_electrons: float, kT: float) -> Tensor:
     return mu
 
 
-def _log_imbalance(below: Tensor, above: Tensor, log_rest: float, mu: Tensor, kT: float) -> tuple[Tensor, Tensor]:
+def _log_imbalance(
+    below: Tensor, above: Tensor, log_rest: Tensor | None, mu: Tensor, kT: float
+) -> tuple[Tensor, Tensor]:
     """ln P - ln Q and its derivative by mu, (R,) each."""
-    electrons = logsigmoid((mu[:, None] - above) / kT)
-    holes = logsigmoid((below - mu[:, None]) / kT)
-    rest = torch.full_like(mu[:, None], log_rest)
+    x_above, x_below = (mu[:, None] - above) / kT, (below - mu[:, None]) / kT
+    electrons, holes = logsigmoid(x_above), logsigmoid(x_below)
     log_p = electrons.logsumexp(1)
-    log_q = torch.cat([holes, rest], 1).logsumexp(1)
+    log_q = (holes if log_rest is None else torch.cat([holes, log_rest], 1)).logsumexp(1)
     # d ln f / d mu = (1 - f)/kT, d ln (1 - f) / d mu = -f/kT
-    rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid((above - mu[:, None]) / kT)).sum(1)
-    fall = ((holes - log_q[:, None]).exp() * torch.sigmoid((mu[:, None] - below) / kT)).sum(1)
+    rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid(-x_above)).sum(1)
+    fall = ((holes - log_q[:, None]).exp() * torch.sigmoid(-x_below)).sum(1)
     return log_p - log_q, (rise + fall) / kT
 
 
