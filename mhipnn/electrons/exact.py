@@ -23,6 +23,9 @@ from .occupation import (
     warn_of_degeneracy,
 )
 
+NEGLIGIBLE = 1e-20
+"""Occupation, below the last bit of every density that it adds to."""
+
 
 @dataclass(frozen=True)
 class FixedNumber:
@@ -64,9 +67,14 @@ class ElectronicState:
         return self.omega.sum(1) + self.number_energy
 
     @cached_property
+    def n_occupied(self) -> int:
+        """M: how many of the lowest levels hold electrons in any replica; above them f < 1e-20, nothing in a sum."""
+        return int((self.occupation > NEGLIGIBLE).any(0).sum())
+
+    @cached_property
     def planes(self) -> Tensor:
-        """Re up, Im up, Re down, Im down of the orbitals, (R, 4, 2N, N): sums over levels then run along memory."""
-        parts = torch.view_as_real(self.orbitals.permute(0, 3, 1, 2))
+        """Re up, Im up, Re down, Im down of the occupied orbitals, (R, 4, M, N): sums over levels run along memory."""
+        parts = torch.view_as_real(self.orbitals[..., : self.n_occupied].permute(0, 3, 1, 2))
         return parts.permute(0, 3, 4, 1, 2).flatten(1, 2).contiguous()
 
     def site_energy(self) -> Tensor:
@@ -81,7 +89,7 @@ class ElectronicState:
     def spin_density(self) -> Tensor:
         """<c+_i sigma c_i>, (R, N, 3)."""
         up_re, up_im, down_re, down_im = self.planes.unbind(1)
-        weight = self.occupation.to(up_re.dtype)[:, :, None]
+        weight = self.occupation[:, : self.n_occupied, None].to(up_re.dtype)
         x = 2 * ((up_re * down_re + up_im * down_im) * weight).sum(1)
         y = 2 * ((up_re * down_im - up_im * down_re) * weight).sum(1)
         z = ((up_re**2 + up_im**2 - down_re**2 - down_im**2) * weight).sum(1)
@@ -91,7 +99,7 @@ class ElectronicState:
         """Re sum_s <c+_is c_js>, (R, N, N)."""
         # real and imaginary parts one after another: Re(a* b) is one real matrix product
         parts = self.planes.flatten(1, 2)
-        weight = self.occupation.to(parts.dtype).repeat(1, 4)[:, :, None]
+        weight = self.occupation[:, : self.n_occupied].to(parts.dtype).repeat(1, 4)[:, :, None]
         return (parts * weight).mT @ parts
 
     def bond_currents(self, bonds: Bonds, hopping: Hopping, replica: int = 0) -> Tensor:
@@ -99,10 +107,9 @@ class ElectronicState:
 
         From dn_i/dt = i [H, n_i] = sum_j I_(j -> i); in equilibrium the currents into every site add up to zero.
         """
-        up_down = self.orbitals[replica]
-        weight = self.occupation[replica].to(up_down.real.dtype)
-        # (N, N): Im of the conjugate transpose keeps the sign of Im <c+_i c_j> = Im sum_n f_n psi*_n(i) psi_n(j)
-        flat = up_down.flatten(1)
+        # <c+_i c_j> = sum_n f_n psi*_n(i) psi_n(j), spins side by side
+        flat = self.orbitals[replica].flatten(1)
+        weight = self.occupation[replica].to(flat.real.dtype)
         overlap = ((flat * weight.repeat(2)).conj() @ flat.mT).imag
         return 2 * along_bonds(hopping, hopping, bonds) * overlap.double()[bonds.receiver, bonds.source]
 
@@ -134,13 +141,13 @@ class ElectronicState:
 
     @cached_property
     def _weight(self) -> Tensor:
-        """|psi_n(i)|^2, (R, 2N, N)."""
+        """|psi_n(i)|^2 of the occupied levels, (R, M, N)."""
         return self.planes.square().sum(1)
 
     def _site_sum(self, per_level: Tensor) -> Tensor:
-        """sum_n |psi_n(i)|^2 a_n, (R, N)."""
+        """sum_n |psi_n(i)|^2 a_n, (R, N), where a_n vanishes as the occupation does."""
         weight = self._weight
-        return (per_level.to(weight.dtype)[:, None, :] @ weight).squeeze(1)
+        return (per_level[:, None, : self.n_occupied].to(weight.dtype) @ weight).squeeze(1)
 
 
 def solve(H: Tensor, ensemble: Ensemble) -> ElectronicState:

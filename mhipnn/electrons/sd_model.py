@@ -174,12 +174,7 @@ class FrozenSDModel:
             InputError: spins of another shape.
             NonFiniteError: spins or the electrons' levels are not finite.
         """
-        expected = (len(self.hopping), self.n_sites, 3)
-        if tuple(spins.shape) != expected:
-            raise InputError(f"spins: expected shape {expected}, got {tuple(spins.shape)}")
-        spins = spins.to(self.hopping)
-        self._require_finite(spins)
-        H = assemble(self.hopping, spins, self.J)
+        H = self.matrix(spins)
         try:
             with torch_threads(1 if H.shape[-1] <= SMALL_MATRIX else torch.get_num_threads()):
                 state = solve(H, self.ensemble)
@@ -188,6 +183,20 @@ class FrozenSDModel:
         if not torch.isfinite(state.energy()).all():
             raise NonFiniteError(f"the electrons' energy is not finite; {_largest_entry(H)}")
         return state
+
+    def matrix(self, spins: Tensor) -> Tensor:
+        """H of every replica, (R, 2N, 2N) complex; row 2 i + s is site i with spin s (0 up, 1 down).
+
+        Raises:
+            InputError: spins of another shape.
+            NonFiniteError: an entry of H is not finite, with its site.
+        """
+        expected = (len(self.hopping), self.n_sites, 3)
+        if tuple(spins.shape) != expected:
+            raise InputError(f"spins: expected shape {expected}, got {tuple(spins.shape)}")
+        spins = spins.to(self.hopping)
+        self._require_finite(spins)
+        return assemble(self.hopping, spins, self.J)
 
     def _require_finite(self, spins: Tensor) -> None:
         """The rows of H, without looking at all of its entries once more."""
