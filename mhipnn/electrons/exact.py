@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -21,6 +22,9 @@ from .occupation import (
     step_filling,
     warn_of_degeneracy,
 )
+
+NEGLIGIBLE = 1e-20
+"""Occupation, below the last bit of every density that it adds to."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,17 @@ class ElectronicState:
         """F = Omega + mu N_e at fixed N_e, Omega at fixed mu; (R,) float64."""
         return self.omega.sum(1) + self.number_energy
 
+    @cached_property
+    def n_occupied(self) -> int:
+        """M: how many of the lowest levels hold electrons in any replica; above them f < 1e-20, nothing in a sum."""
+        return int((self.occupation > NEGLIGIBLE).any(0).sum())
+
+    @cached_property
+    def planes(self) -> Tensor:
+        """Re up, Im up, Re down, Im down of the occupied orbitals, (R, 4, M, N): sums over levels run along memory."""
+        parts = torch.view_as_real(self.orbitals[..., : self.n_occupied].permute(0, 3, 1, 2))
+        return parts.permute(0, 3, 4, 1, 2).flatten(1, 2).contiguous()
+
     def site_energy(self) -> Tensor:
         """Local grand potential sum_n |psi_n(i)|^2 omega(e_n), plus mu N_e / N at fixed N_e; (R, N), sums to E."""
         n_sites = self.orbitals.shape[1]
@@ -73,30 +88,28 @@ class ElectronicState:
 
     def spin_density(self) -> Tensor:
         """<c+_i sigma c_i>, (R, N, 3)."""
-        up, down = self.orbitals.unbind(2)
-        weight = self.occupation.to(up.real.dtype)[:, None, :]
-        x = 2 * ((up.real * down.real + up.imag * down.imag) * weight).sum(-1)
-        y = 2 * ((up.real * down.imag - up.imag * down.real) * weight).sum(-1)
-        z = ((up.real**2 + up.imag**2 - down.real**2 - down.imag**2) * weight).sum(-1)
+        up_re, up_im, down_re, down_im = self.planes.unbind(1)
+        weight = self.occupation[:, : self.n_occupied, None].to(up_re.dtype)
+        x = 2 * ((up_re * down_re + up_im * down_im) * weight).sum(1)
+        y = 2 * ((up_re * down_im - up_im * down_re) * weight).sum(1)
+        z = ((up_re**2 + up_im**2 - down_re**2 - down_im**2) * weight).sum(1)
         return torch.stack([x, y, z], -1)
 
     def bond_order(self) -> Tensor:
         """Re sum_s <c+_is c_js>, (R, N, N)."""
-        n_replicas, n_sites, _, n_levels = self.orbitals.shape
-        # real and imaginary parts side by side: Re(a* b) is one real matrix product
-        parts = torch.view_as_real(self.orbitals).permute(0, 1, 2, 4, 3).reshape(n_replicas, n_sites, 4 * n_levels)
-        weight = self.occupation.to(parts.dtype).repeat(1, 4)[:, None, :]
-        return (parts * weight) @ parts.mT
+        # real and imaginary parts one after another: Re(a* b) is one real matrix product
+        parts = self.planes.flatten(1, 2)
+        weight = self.occupation[:, : self.n_occupied].to(parts.dtype).repeat(1, 4)[:, :, None]
+        return (parts * weight).mT @ parts
 
     def bond_currents(self, bonds: Bonds, hopping: Hopping, replica: int = 0) -> Tensor:
         """I = 2 t(r_ij) Im sum_s <c+_is c_js>, electrons per time that flow along each bond from j to i, (E,) float64.
 
         From dn_i/dt = i [H, n_i] = sum_j I_(j -> i); in equilibrium the currents into every site add up to zero.
         """
-        up_down = self.orbitals[replica]
-        weight = self.occupation[replica].to(up_down.real.dtype)
-        # (N, N): Im of the conjugate transpose keeps the sign of Im <c+_i c_j> = Im sum_n f_n psi*_n(i) psi_n(j)
-        flat = up_down.flatten(1)
+        # <c+_i c_j> = sum_n f_n psi*_n(i) psi_n(j), spins side by side
+        flat = self.orbitals[replica].flatten(1)
+        weight = self.occupation[replica].to(flat.real.dtype)
         overlap = ((flat * weight.repeat(2)).conj() @ flat.mT).imag
         return 2 * along_bonds(hopping, hopping, bonds) * overlap.double()[bonds.receiver, bonds.source]
 
@@ -126,10 +139,15 @@ class ElectronicState:
             return (1 / (1 + x**2)).sum(-1) / (math.pi * width)
         raise InputError(f"broadening: expected gaussian or lorentzian, got {broadening!r}")
 
+    @cached_property
+    def _weight(self) -> Tensor:
+        """|psi_n(i)|^2 of the occupied levels, (R, M, N)."""
+        return self.planes.square().sum(1)
+
     def _site_sum(self, per_level: Tensor) -> Tensor:
-        """sum_n |psi_n(i)|^2 a_n, (R, N)."""
-        weight = (self.orbitals.real**2 + self.orbitals.imag**2).sum(2)
-        return (weight @ per_level.to(weight.dtype)[:, :, None]).squeeze(-1)
+        """sum_n |psi_n(i)|^2 a_n, (R, N), where a_n vanishes as the occupation does."""
+        weight = self._weight
+        return (per_level[:, None, : self.n_occupied].to(weight.dtype) @ weight).squeeze(1)
 
 
 def solve(H: Tensor, ensemble: Ensemble) -> ElectronicState:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from vesin import NeighborList
 
 from ..configuration import SpinConfiguration
 from ..errors import InputError
@@ -29,11 +30,25 @@ class Bonds(NamedTuple):
 
 
 def bonds(config: SpinConfiguration, r_cut: float, device: torch.device) -> Bonds:
-    """All bonds shorter than r_cut."""
-    edges = neighbour_list(config.positions, config.cell, config.pbc, r_cut)
-    vector = config.positions[edges.source] - config.positions[edges.receiver] + edges.offset
-    distance = np.linalg.norm(vector, axis=1)
-    arrays = (edges.source, edges.receiver, distance, vector / distance[:, None])
+    """All bonds shorter than r_cut, each in both directions: first one way, then, in the same order, the other.
+
+    Raises:
+        InputError: two sites at the same place.
+    """
+    search = NeighborList(cutoff=r_cut, full_list=False)
+    receiver, source, shift = search.compute(config.positions, config.cell, config.pbc.tolist(), "ijS")
+    receiver, source = receiver.astype(np.int64), source.astype(np.int64)
+    x, y, z = (config.positions[source] - config.positions[receiver] + shift @ config.cell).T
+    distance = np.sqrt(x * x + y * y + z * z)
+    if distance.size and distance.min() == 0:
+        neighbour_list(config.positions, config.cell, config.pbc, r_cut)  # says which sites
+    direction = np.stack([x, y, z], 1) / distance[:, None]
+    arrays = (
+        np.concatenate([source, receiver]),
+        np.concatenate([receiver, source]),
+        np.concatenate([distance, distance]),
+        np.concatenate([direction, -direction]),
+    )
     return Bonds(*(torch.as_tensor(array, device=device) for array in arrays))
 
 
@@ -78,13 +93,13 @@ def assemble(hopping: Tensor, spins: Tensor, J: float | Tensor) -> Tensor:
     """
     n_replicas, n_sites, _ = spins.shape
     H = torch.zeros(n_replicas, n_sites, 2, n_sites, 2, dtype=spins.dtype.to_complex(), device=spins.device)
-    H[:, :, 0, :, 0] = hopping.to(H.dtype)
-    H[:, :, 1, :, 1] = hopping.to(H.dtype)
-    x, y, z = spins.unbind(-1)
-    site = torch.arange(n_sites, device=spins.device)
-    H[:, site, 0, site, 0] -= J * z
-    H[:, site, 1, site, 1] += J * z
-    # S . sigma = [[z, x - i y], [x + i y, -z]]
-    H[:, site, 0, site, 1] = torch.complex(-J * x, J * y)
-    H[:, site, 1, site, 0] = torch.complex(-J * x, -J * y)
+    H[:, :, 0, :, 0] = hopping
+    H[:, :, 1, :, 1] = hopping
+    x, y, z = (-J[..., None] * spins if isinstance(J, Tensor) else -J * spins).unbind(-1)
+    # S . sigma = [[z, x - i y], [x + i y, -z]]; the blocks of the sites on the diagonal, as views
+    blocks = H.diagonal(dim1=1, dim2=3)
+    blocks[:, 0, 0] += z
+    blocks[:, 1, 1] -= z
+    blocks[:, 0, 1] = torch.complex(x, -y)
+    blocks[:, 1, 0] = torch.complex(x, y)
     return H.view(n_replicas, 2 * n_sites, 2 * n_sites)

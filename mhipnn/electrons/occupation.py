@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -46,37 +47,40 @@ def chemical_potential(levels: Tensor, n_electrons: float, kT: float) -> Tensor:
         (R,) float64.
     """
     m = math.floor(n_electrons)
-    log_rest = math.log(n_electrons - m) if n_electrons > m else -math.inf
     below, above = levels[:, :m], levels[:, m:]
+    log_rest = torch.full_like(levels[:, :1], math.log(n_electrons - m)) if n_electrons > m else None
     # at these ends at most (at least) N_e electrons fit even if all levels sat at the band edge
     n_levels = levels.shape[1]
-    low = levels[:, 0] - kT * (1 + max(0.0, math.log(n_levels / n_electrons)))
-    high = levels[:, -1] + kT * (1 + max(0.0, math.log(n_levels / (n_levels - n_electrons))))
-    mu = (below[:, -1] + above[:, 0]) / 2 if m > 0 and n_electrons == m else above[:, 0].clone()
+    # the bracket is a matter of one number per replica: numpy does it with less ado than torch
+    edges = levels[:, [max(m - 1, 0), m, 0, -1]].cpu().numpy().T
+    low = edges[2] - kT * (1 + max(0.0, math.log(n_levels / n_electrons)))
+    high = edges[3] + kT * (1 + max(0.0, math.log(n_levels / (n_levels - n_electrons))))
+    mu = (edges[0] + edges[1]) / 2 if m > 0 and n_electrons == m else edges[1].copy()
     for _ in range(MAX_ITERATIONS):
-        imbalance, slope = _log_imbalance(below, above, log_rest, mu, kT)
-        low = torch.where(imbalance <= 0, mu, low)
-        high = torch.where(imbalance >= 0, mu, high)
-        new = mu - imbalance / slope
-        new = torch.where((new >= low) & (new <= high), new, (low + high) / 2)
-        step = (new - mu).abs()
+        at = torch.as_tensor(mu, device=levels.device)
+        imbalance, slope = _log_imbalance(below, above, log_rest, at, kT).cpu().numpy()
+        low = np.where(imbalance <= 0, mu, low)
+        high = np.where(imbalance >= 0, mu, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new = mu - imbalance / slope
+        new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
+        step = np.abs(new - mu)
         mu = new
-        if bool((step <= 1e-13 * mu.abs().clamp(min=max(1.0, kT))).all()):
+        if (step <= 1e-13 * np.maximum(np.abs(mu), max(1.0, kT))).all():
             break
-    return mu
+    return torch.as_tensor(mu, device=levels.device)
 
 
-def _log_imbalance(below: Tensor, above: Tensor, log_rest: float, mu: Tensor, kT: float) -> tuple[Tensor, Tensor]:
-    """ln P - ln Q and its derivative by mu, (R,) each."""
-    electrons = logsigmoid((mu[:, None] - above) / kT)
-    holes = logsigmoid((below - mu[:, None]) / kT)
-    rest = torch.full_like(mu[:, None], log_rest)
+def _log_imbalance(below: Tensor, above: Tensor, log_rest: Tensor | None, mu: Tensor, kT: float) -> Tensor:
+    """ln P - ln Q and its derivative by mu, (2, R)."""
+    x_above, x_below = (mu[:, None] - above) / kT, (below - mu[:, None]) / kT
+    electrons, holes = logsigmoid(x_above), logsigmoid(x_below)
     log_p = electrons.logsumexp(1)
-    log_q = torch.cat([holes, rest], 1).logsumexp(1)
+    log_q = (holes if log_rest is None else torch.cat([holes, log_rest], 1)).logsumexp(1)
     # d ln f / d mu = (1 - f)/kT, d ln (1 - f) / d mu = -f/kT
-    rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid((above - mu[:, None]) / kT)).sum(1)
-    fall = ((holes - log_q[:, None]).exp() * torch.sigmoid((mu[:, None] - below) / kT)).sum(1)
-    return log_p - log_q, (rise + fall) / kT
+    rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid(-x_above)).sum(1)
+    fall = ((holes - log_q[:, None]).exp() * torch.sigmoid(-x_below)).sum(1)
+    return torch.stack([log_p - log_q, (rise + fall) / kT])
 
 
 def fermi_level(levels: Tensor, n_electrons: int) -> Tensor:

@@ -167,6 +167,7 @@ class FrozenSDModel:
         if model.onsite is not None:
             matrices.diagonal(dim1=1, dim2=2).add_(per_site("onsite", model.onsite, configs, self.device))
         self.hopping = matrices.to(self.dtype)
+        self._finite_hopping = torch.isfinite(self.hopping).all(-1)
         self.J: float | Tensor
         if isinstance(model.J, Sequence):
             self.J = per_site("J", model.J, configs, self.device).to(self.dtype)
@@ -186,11 +187,7 @@ class FrozenSDModel:
             InputError: spins of another shape.
             NonFiniteError: spins or the electrons' levels are not finite.
         """
-        expected = (len(self.hopping), self.n_sites, 3)
-        if tuple(spins.shape) != expected:
-            raise InputError(f"spins: expected shape {expected}, got {tuple(spins.shape)}")
-        H = assemble(self.hopping, spins.to(self.hopping), self.J)
-        _require_finite_matrix(H)
+        H = self.matrix(spins)
         try:
             with torch_threads(1 if H.shape[-1] <= SMALL_MATRIX else torch.get_num_threads()):
                 state = solve(H, self.ensemble)
@@ -199,6 +196,31 @@ class FrozenSDModel:
         if not torch.isfinite(state.energy()).all():
             raise NonFiniteError(f"the electrons' energy is not finite; {_largest_entry(H)}")
         return state
+
+    def matrix(self, spins: Tensor) -> Tensor:
+        """H of every replica, (R, 2N, 2N) complex; row 2 i + s is site i with spin s (0 up, 1 down).
+
+        Raises:
+            InputError: spins of another shape.
+            NonFiniteError: an entry of H is not finite, with its site.
+        """
+        expected = (len(self.hopping), self.n_sites, 3)
+        if tuple(spins.shape) != expected:
+            raise InputError(f"spins: expected shape {expected}, got {tuple(spins.shape)}")
+        spins = spins.to(self.hopping)
+        self._require_finite(spins)
+        return assemble(self.hopping, spins, self.J)
+
+    def _require_finite(self, spins: Tensor) -> None:
+        """The rows of H, without looking at all of its entries once more."""
+        coupling = self.J[..., None] * spins if isinstance(self.J, Tensor) else self.J * spins
+        good = torch.isfinite(coupling).all(-1) & self._finite_hopping
+        if not bool(good.all()):
+            replica, site = (int(index) for index in (~good).nonzero()[0])
+            raise NonFiniteError(
+                f"the s-d Hamiltonian is not finite at site {site} of replica {replica}: "
+                "look at the spin there, and at J and the hopping"
+            )
 
     def field(self, state: ElectronicState) -> Tensor:
         """B_i = J_i <c+_i sigma c_i>, (R, N, 3)."""
@@ -245,16 +267,6 @@ def ensemble_of(model: SDModel, n_sites: int) -> Ensemble:
             f"{model.filling!r} x {n_sites} = {number:.12g}; change the filling, or take temperature > 0"
         )
     return FixedNumber(model.temperature, float(nearest) if whole else number)
-
-
-def _require_finite_matrix(H: Tensor) -> None:
-    bad = ~torch.isfinite(torch.view_as_real(H)).all(-1).all(-1)
-    if bad.any():
-        replica, row = (int(index) for index in bad.nonzero()[0])
-        raise NonFiniteError(
-            f"the s-d Hamiltonian is not finite at site {row // 2} of replica {replica}: "
-            "look at the spin there, and at J and the hopping"
-        )
 
 
 def _largest_entry(H: Tensor) -> str:
