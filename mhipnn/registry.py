@@ -26,6 +26,7 @@ GROUPS: dict[str, str | None] = {
     "dataset": "data",
     "structure": "system",
     "sampler": None,
+    "exchange": None,
     "hopping": None,
     "potential": "potential",
     "dynamics": "dynamics",

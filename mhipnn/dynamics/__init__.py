@@ -5,7 +5,7 @@ from __future__ import annotations
 from .integrators import RK4, Heun, Integrator, LLGState
 from .llg import llg_rate, thermal_field
 from .quench import Frame, Quench, Trajectory
-from .sampling import QuenchSnapshots
+from .sampling import LearnedQuench, QuenchSnapshots
 from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Heun",
     "Integrator",
     "LLGState",
+    "LearnedQuench",
     "Quench",
     "QuenchSnapshots",
     "Trajectory",

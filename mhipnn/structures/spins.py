@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ..configuration import Array, SpinConfiguration
-from ..errors import InputError
 from ..potential import Potential
+from .checks import require_count
 
 UNCORRELATED_TIME = -1.0
 """The time that goes with spins which no dynamics has touched."""
@@ -51,9 +51,7 @@ class RandomSpins:
 
     def __post_init__(self) -> None:
         for name in ("n", "every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"RandomSpins.{name}: expected an integer >= 1, got {value!r}")
+            require_count(f"RandomSpins.{name}", getattr(self, name))
 
     def sample(
         self, sites: SpinConfiguration, potential: Potential, rng: np.random.Generator

@@ -96,7 +96,7 @@ def test_beyond_the_relaxation_says_how_far_it_came():
     [
         ({"n_sites": 0}, "n_sites"),
         ({"n_sites": 2.5}, "n_sites"),
-        ({"n_sites": 5, "dimension": 1}, "dimension"),
+        ({"n_sites": 5, "dimension": 4}, "dimension: expected 1, 2 or 3"),
         ({"n_sites": 5, "density": 0.0}, "density"),
         ({"n_sites": 5, "density": float("nan")}, "density"),
         ({"n_sites": 5, "r_min": -0.1}, "r_min"),
@@ -132,3 +132,29 @@ def test_random_spins_sampler():
 def test_sampler_refuses_bad_counts(arguments):
     with pytest.raises(InputError, match="integer >= 1"):
         RandomSpins(**arguments)
+
+
+def test_one_dimension_is_hard_rods():
+    """Gaps of a Tonks gas are r_min plus an exponential variable; the pair density is the same everywhere."""
+    config = random_sites(4000, 1, rng=3)
+    assert config.pbc.tolist() == [True, False, False]
+    assert (config.positions[:, 1:] == 0).all()
+    assert config.cell.tolist() == [[4000, 0, 0], [0, 1, 0], [0, 0, 1]]
+    x = config.positions[:, 0]
+    assert (x >= 0).all()
+    assert (x < 4000).all()
+    gaps = np.append(np.diff(x), x[0] + 4000 - x[-1]) - 0.75
+    assert gaps.min() > -1e-9
+    assert gaps.mean() == pytest.approx(0.25)
+    assert (gaps**2).mean() == pytest.approx(2 * 0.25**2, rel=0.1)
+    dense = random_sites(7, 1, r_min=1.0, rng=0)
+    assert np.allclose(np.diff(dense.positions[:, 0]), 1)
+    with pytest.raises(InputError, match=r"impossible at density 2 in 1-D: even close packing reaches only 0.5"):
+        random_sites(7, 1, r_min=0.6, density=2.0)
+
+
+def test_the_sites_of_published_datasets_stay():
+    """Frozen numbers: labels are found again by the definition alone, so its sites may never change."""
+    sites = random_sites(100, rng=0)
+    drawn = [sites.positions[17, 0], sites.positions[99, 1], sites.spins[50, 2]]
+    assert drawn == pytest.approx([4.8636456672454065, 6.427875546406378, 0.3453344167908942], rel=1e-12)
