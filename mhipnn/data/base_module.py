@@ -40,6 +40,8 @@ class LabelledDataModule(LightningDataModule, ABC):
         ConfigError: an unknown dtype, a batch size that is not a positive integer.
     """
 
+    name: str
+
     def __init__(self, name: str, cutoff: float | None, batch_size: int, dtype: str, shuffle_seed: int) -> None:
         super().__init__()
         if dtype not in DTYPES:

@@ -79,7 +79,7 @@ class LabelledConfigurations:
         """The configurations of these numbers, in this order."""
         chosen = np.asarray(indices, np.int64)
         rows = np.concatenate([np.arange(0), *(np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen)])
-        taken = {}
+        taken: dict[str, Any] = {}
         for name in array_names():
             value = getattr(self, name)
             taken[name] = None if value is None else value[rows if KEYS[name].level == "site" else chosen]
@@ -137,7 +137,8 @@ def _row_shape(name: str) -> tuple[int, ...]:
     return tuple(n for n in KEYS[name].shape[1:] if isinstance(n, int))
 
 
-def _join_all(name: str, parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+def _join_all(name: str, parts: Sequence[NDArray[Any] | None]) -> Any:
+    """The array of all parts, None if they all lack it."""
     present = [part for part in parts if part is not None]
     if len(present) == len(parts):
         return _join(name, present)
