@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.utils import instantiate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from ..configuration import Array
 from ..data.base_module import LabelledDataModule
 from ..data.validate import Validation, validate
 from ..errors import ConfigError
@@ -56,38 +59,34 @@ def label_overview(result: Validation, energy: str = "t0", length: str = "mean s
     figure, axes = new_figure(columns=len(result.observables) + compared, width=3.3, height=3.1)
     unit = {"rms force": f"{energy}/{length}"}
     for ax, (name, values) in zip(axes, result.observables.items(), strict=False):
-        _histograms(ax, values)
-        label(ax, f"{name} ({unit.get(name, energy)})", "configurations" if ax is axes[0] else "")
+        _distributions(ax, values)
+        label(ax, f"{name} ({unit.get(name, energy)})", "share of configurations" if ax is axes[0] else "")
     axes[0].legend(fontsize=8, frameon=False)
     if compared:
         ax, stored, again = axes[-1], result.stored_field.ravel(), result.recomputed_field.ravel()
-        reach = 1.05 * max(float(np.abs(stored).max()), float(np.abs(again).max()), 1e-300)
-        ax.plot([-reach, reach], [-reach, reach], color=LEARNED, linewidth=0.9)
-        ax.plot(stored, again, ".", color=EXACT, markersize=2.5, alpha=0.5, markeredgewidth=0)
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        label(ax, f"stored field ({energy})", "recomputed")
+        ax.axhline(0, color=LEARNED, linewidth=0.9)
+        ax.plot(stored, again - stored, ".", color=EXACT, markersize=2.5, alpha=0.4, markeredgewidth=0)
+        ax.ticklabel_format(axis="y", scilimits=(-2, 3))
+        label(ax, f"stored field component ({energy})", "recomputed - stored")
     return figure
 
 
-def _histograms(ax: Axes, values: Any) -> None:
-    whole = np.concatenate(list(values.values()))
-    # A few bins are enough where all values agree.
-    low, high = float(whole.min()), float(whole.max())
-    margin = max(0.02 * (high - low), 1e-6 * max(abs(high), 1.0))
-    edges = np.linspace(low - margin, high + margin, 31).tolist()
+def _distributions(ax: Axes, values: Mapping[str, Array]) -> None:
+    """Share of the configurations below a value: comparable between splits of any size, and no bins to choose."""
     colours: list[Any] = [EXACT, LEARNED, MUTED, colours_of_times(3)[1]]
     for (split, of_split), colour in zip(values.items(), colours, strict=False):
-        ax.hist(of_split, bins=edges, histtype="step", color=colour, linewidth=1.4, label=split)
-    ax.set_yscale("log", nonpositive="clip")
+        ax.ecdf(of_split, color=colour, linewidth=1.5, label=split)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _print(data: LabelledDataModule, result: Validation, path: Path) -> None:
     table = Table(title=f"Validation of {data.name}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("check", "verdict", "what", "where (split, number)"):
+    for title in ("check", "verdict", "found"):
         table.add_column(title, overflow="fold")
     for finding in result.findings:
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(finding.check, verdict, finding.message, finding.examples())
+        examples = f": {finding.examples()}" if finding.where else ""
+        table.add_row(finding.check, verdict, escape(finding.message + examples))
     console = Console()
     console.print(table)
     console.print(f"Data: {data.location} ({data.units}). Figure: {path}", soft_wrap=True, highlight=False)

@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..potential import Potential, torque
 from .files_split import site_groups
 from .labelled import LabelledConfigurations, concatenate
+from .statistics import rms
 
 Verdict = Literal["ok", "note", "problem"]
 UNIT_TOLERANCE = 1e-5
@@ -56,7 +57,7 @@ def validate(
     splits: Mapping[str, LabelledConfigurations],
     potential: Potential | None = None,
     n_recomputed: int = 3,
-    field_tolerance: float = 1e-3,
+    tolerance: float = 1e-3,
     seed: int = 0,
 ) -> Validation:
     """Check the labels of a dataset.
@@ -65,7 +66,8 @@ def validate(
         splits: {split: configurations}.
         potential: the exact potential behind the labels, if it is known.
         n_recomputed: configurations (the first of as many splits, then others) whose labels are computed again.
-        field_tolerance: allowed error of fields and finite differences, relative to the rms field.
+        tolerance: allowed error; of energies per site and fields relative to the rms field, of torques and finite
+            differences relative to the rms torque.
         seed: of the directions of the finite differences.
     """
     whole = concatenate(list(splits.values()))
@@ -81,7 +83,7 @@ def validate(
         nothing = Finding("energy and field", "note", "no exact potential is known: not recomputed (data.potential)")
         return Validation((*findings, nothing), observables)
     chosen = _spread(names, n_recomputed)
-    recomputed, stored_field, recomputed_field = _recomputed(whole, names, chosen, potential, field_tolerance, seed)
+    recomputed, stored_field, recomputed_field = _recomputed(whole, names, chosen, potential, tolerance, seed)
     return Validation((*findings, *recomputed), observables, stored_field, recomputed_field)
 
 
@@ -113,10 +115,8 @@ def _duplicates(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> 
             repeated.append(names[index])
             if names[first][0] != names[index][0]:
                 across.append(names[index])
-    result = [_counted("duplicates", "problem" if repeated else "ok", repeated, "configurations repeat an earlier one")]
-    if across:
-        result.append(_counted("duplicates", "problem", across, "of them repeat one of another split"))
-    return result
+    result = [_counted("duplicates", repeated, "configurations repeat an earlier one")]
+    return [*result, _counted("duplicates across splits", across, "repeat one of another split")] if across else result
 
 
 def _leaks(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> Finding:
@@ -128,19 +128,15 @@ def _leaks(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> Findi
     leaking = [
         name for group, name in zip(sites, names, strict=True) if name[0] != "train" and int(group) in trained
     ]  # fmt: skip
-    verdict: Verdict = "problem" if leaking else "ok"
-    return _counted("leaks", verdict, leaking, "held-out configurations stand on sites of the training split")
+    return _counted("leaks", leaking, "held-out configurations stand on sites of the training split")
 
 
 def _spin_lengths(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> Finding:
     deviation = np.abs(np.linalg.norm(whole.spins, axis=-1) - 1)
     worst = np.maximum.reduceat(deviation, whole.offsets[:-1])
     bad = [names[index] for index in np.flatnonzero(worst > UNIT_TOLERANCE)]
-    verdict: Verdict = "problem" if bad else "ok"
-    text = f"configurations have spins that are not unit vectors; largest ||S| - 1| = {deviation.max():.2g}"
-    if bad:
-        text += " (data.unit_spins=true makes them so)"
-    return _counted("spin lengths", verdict, bad, text)
+    what = "configurations have spins that are not unit vectors (data.unit_spins=true makes them so)"
+    return _counted("spin lengths", bad, what, f"largest ||S| - 1| = {deviation.max():.2g}")
 
 
 def _outliers(observable: str, values: Mapping[str, Array]) -> Finding:
@@ -154,8 +150,8 @@ def _outliers(observable: str, values: Mapping[str, Array]) -> Finding:
         if len(of_split) >= 5:
             worst = max(worst, float(distance.max()))
             found += [(split, int(index)) for index in np.flatnonzero(distance > OUTLIER)]
-    text = f"configurations more than {OUTLIER:g} deviations from the median; largest {worst:.1f}"
-    return _counted(f"outliers: {observable}", "note" if found else "ok", found, text)
+    what = f"configurations are more than {OUTLIER:g} deviations from the median"
+    return _counted(f"outliers: {observable}", found, what, f"farthest {worst:.1f} deviations", "note")
 
 
 def _recomputed(
@@ -168,41 +164,38 @@ def _recomputed(
 ) -> tuple[list[Finding], Array, Array]:
     """Labels against the potential, and fields against differences of its energy, which knows nothing of fields."""
     rng = np.random.default_rng(seed)
-    stored, again, bad = [], [], {"energy": [], "field": [], "difference": []}  # type: ignore[var-annotated]
-    worst = dict.fromkeys(bad, 0.0)
+    stored: list[Array] = []
+    again: list[Array] = []
+    errors: dict[str, list[float]] = {"energy": [], "field": [], "torque": [], "differences": []}
     for index in chosen:
-        config, rows = whole.configuration(index), whole.sites(index)
-        field_of_file, scale = whole.field[rows], max(float(np.sqrt((whole.field[rows] ** 2).mean())), 1e-300)
+        config, of_file = whole.configuration(index), whole.field[whole.sites(index)]
         try:
             exact = potential.evaluate(config, forces=False)
-            errors = {
-                "energy": abs(exact.energy - float(whole.energy[index])) / config.n_sites / scale,
-                "field": float(np.abs(exact.field - field_of_file).max()) / scale,
-                "difference": _difference_error(potential, config, field_of_file, rng) / scale,
-            }
+            difference = _difference_error(potential, config, of_file, rng)
         except UserError as error:
             message = f"the potential refuses {names[index][0]} {names[index][1]}: {error}"
             return [Finding("energy and field", "problem", message, (names[index],))], *_stacked(stored, again)
-        stored.append(field_of_file)
+        stored.append(of_file)
         again.append(exact.field)
-        for name, value in errors.items():
-            worst[name] = max(worst[name], value)
-            if not value <= tolerance:
-                bad[name].append(names[index])
+        # Torques may be a hundredth of the fields, whose radial part is a convention: they have a scale of their own.
+        turns = torque(config.spins, of_file)
+        scale = max(rms(of_file), 1e-300)
+        torque_scale = max(rms(turns), 1e-3 * scale)
+        errors["energy"].append(abs(exact.energy - float(whole.energy[index])) / config.n_sites / scale)
+        errors["field"].append(float(np.abs(exact.field - of_file).max()) / scale)
+        errors["torque"].append(float(np.abs(exact.torque - turns).max()) / torque_scale)
+        errors["differences"].append(difference / torque_scale)
     meanings = {
-        "energy": "energies per site differ from the potential's",
-        "field": "configurations have fields that differ from the potential's",
-        "difference": "configurations have fields that are not -dE/dS of the potential's energy (central differences)",
+        "energy": ("recomputed energy", "have another energy per site than the potential", "field"),
+        "field": ("recomputed field", "have other fields than the potential", "field"),
+        "torque": ("recomputed torque", "have other torques than the potential", "torque"),
+        "differences": ("finite differences", "have fields that are not -dE/dS of the potential's energy", "torque"),
     }
-    findings = [
-        _counted(
-            f"recomputed {name}" if name != "difference" else "finite differences",
-            "problem" if bad[name] else "ok",
-            bad[name],
-            f"of {len(chosen)} {meaning}; largest {worst[name]:.2g} of the rms field",
-        )
-        for name, meaning in meanings.items()
-    ]
+    findings = []
+    for name, (check, what, scale_name) in meanings.items():
+        bad = [names[index] for index, error in zip(chosen, errors[name], strict=True) if not error <= tolerance]
+        measure = f"largest error {max(errors[name], default=0.0):.2g} of the rms {scale_name}"
+        findings.append(_counted(check, bad, f"of {len(chosen)} {what}", measure))
     return findings, *_stacked(stored, again)
 
 
@@ -229,5 +222,8 @@ def _stacked(stored: list[Array], again: list[Array]) -> tuple[Array, Array]:
     return np.concatenate([empty, *stored]), np.concatenate([empty, *again])
 
 
-def _counted(check: str, verdict: Verdict, where: list[tuple[str, int]], what: str) -> Finding:
-    return Finding(check, verdict, f"{len(where)} {what}", tuple(where))
+def _counted(
+    check: str, where: list[tuple[str, int]], what: str, measure: str = "", bad: Verdict = "problem"
+) -> Finding:
+    said = f"{len(where)} {what}" if where else "none"
+    return Finding(check, bad if where else "ok", f"{said}; {measure}" if measure else said, tuple(where))

@@ -96,7 +96,7 @@ class Report:
         table = Table(title=f"mhipnn: {self.folder.path.parent.name}", title_justify="left", show_header=False)
         for name, meaning, style in _ROWS:
             if name in self.metrics:
-                table.add_row(meaning.replace("t0", self.energy_unit), format(self.metrics[name], style))
+                table.add_row(meaning.replace("(t0)", f"({self.energy_unit})"), format(self.metrics[name], style))
         console = Console()
         console.print(table)
         for what, where in (

@@ -61,6 +61,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         with clock("labels"):
             data.prepare_data()
             data.setup()
+            _require_species(model, data)
         task = _task(cfg, model, data, record)
         callbacks = _callbacks(cfg, folder)
         best = _checkpointing(callbacks)
@@ -130,6 +131,13 @@ def _task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, record:
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     model.fit_scale(data.statistics)
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+
+
+def _require_species(model: EnergyModel, data: LabelledDataModule) -> None:
+    n_species = 1 + max(int(data.labelled(split).species.max()) for split in data.split_names)
+    if n_species > model.n_species:
+        given = f"model.n_species={model.n_species}"
+        raise ConfigError(f"{given}, but {data.name} has {n_species} species; give model.n_species={n_species}")
 
 
 def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:

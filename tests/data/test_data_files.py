@@ -148,19 +148,45 @@ def train(tmp_path, *overrides):
     return metrics, folder
 
 
+TRACKS = ["sd_tiny", "sd_disorder", "sd_disorder_metal", "sd_disorder_3d", "sd_double_exchange"]
+FEW = [
+    "data.structure.n_sites=8", "data.samplers.quench=null", "data.size_split.realisations=1", "data.n_workers=1",
+    "data.size_split.samplers.quench=null", "data.splits={train:4,val:1,test:1}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=TRACKS)
+def track(request, tmp_path_factory):
+    """The overrides that make a few labels of a track."""
+    root = tmp_path_factory.mktemp(request.param)
+    return [f"data={request.param}", f"data.root={root}", *FEW]
+
+
 @pytest.mark.parametrize("ending", ["npz", "xyz"])
-def test_a_track_goes_out_and_comes_back_bit_for_bit(labels, tmp_path, ending):
+def test_a_track_goes_out_and_comes_back_bit_for_bit(track, tmp_path, ending):
     from mhipnn.generate import run
 
     path = tmp_path / f"labels.{ending}"
-    overrides = ["data=sd_tiny", f"data.root={labels}", "data.structure.n_sites=8", f"export={path}"]
-    run(compose_config("generate", overrides))
-    made, back = instantiate(sd_tiny(labels)), FileDataModule(path)
+    written = run(compose_config("generate", [*track, f"export={path}"]))
+    made = instantiate(compose_config("generate", track).data, progress=False)
+    back = FileDataModule(path)
     assert back.split_names == made.split_names == ("train", "val", "test", "size")
     assert back.units == made.units
     for split in made.split_names:
         for name, value in vars(made.labelled(split)).items():
             np.testing.assert_array_equal(getattr(back.labelled(split), name), value)
+    said = run(compose_config("generate", ["data=files", f"data.path={path}"]))
+    for split, row in written["splits"].items():
+        assert said["splits"][split] | {"mebibytes": 0} == row | {"mebibytes": 0}
+
+
+@pytest.mark.slow
+def test_a_track_trains_from_files(track, tmp_path):
+    from mhipnn.generate import run
+
+    run(compose_config("generate", [*track, f"export={tmp_path}/a.xyz"]))
+    metrics, _ = train(tmp_path, "data=files", f"data.path={tmp_path}/a.xyz")
+    assert np.isfinite([metrics["test/torque_nrmse"], metrics["size/torque_nrmse"]]).all()
 
 
 def test_train_and_evaluate_on_files(labels, tmp_path, capsys):
@@ -219,6 +245,13 @@ def test_deepspin_trains_with_long_spins(tmp_path):
     given = ["data=files", f"data.path={tmp_path}/s", "data.units.energy=eV", "data.units.length=Angstrom"]
     metrics, _ = train(tmp_path, *given, "data.unit_spins=true", "data.independent=true", "model.n_species=2")
     assert np.isfinite(metrics["test/torque_nrmse"])
+
+
+def test_species_that_the_model_does_not_count(tmp_path):
+    deepspin(tmp_path / "s", n_frames=4)
+    given = ["data=files", f"data.path={tmp_path}/s", "data.units.energy=eV", "data.units.length=Angstrom"]
+    with pytest.raises(ConfigError, match=r"files has 2 species; give model.n_species=2"):
+        train(tmp_path, *given, "data.independent=true")
 
 
 def test_kondo_square(tmp_path, capsys):

@@ -107,8 +107,12 @@ def test_hdf5_and_shards_of_generate(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name, value in vars(data).items():
             file[name] = value
-        file.attrs["units"] = UNITS_TEXT
-    same(data, read_files(tmp_path / "a.h5").labelled)
+        file.attrs["units"] = np.bytes_(UNITS_TEXT)
+        file.attrs["split"] = "test"
+    read = read_files(tmp_path / "a.h5")
+    same(data, read.labelled)
+    assert read.units == EV
+    assert set(read.split) == {"test"}
 
     node = {"_target_": "mhipnn.structures.RandomSites"}
     counts = {"train": 1, "val": 1, "test": 1}
@@ -275,6 +279,9 @@ def test_unknown_formats_readers_and_keys(tmp_path):
         read_files(path, format="extxzy")
     with pytest.raises(ConfigError, match="did you mean 'field'"):
         read_files(path, keys={"filed": "B"})
+    one_line(write(tmp_path / "a.xyz", ""), "data.keys.cell", keys={"cell": "box"})
+    deepspin(tmp_path / "s")
+    one_line(tmp_path / "s", "data.keys.realisation", keys={"realisation": "set"}, units=EV)
 
 
 def read_or_one_line(path: Path) -> LabelledConfigurations | None:

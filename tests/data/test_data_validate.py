@@ -48,7 +48,7 @@ def test_sound_labels_have_no_problem(exact):
         "duplicates": "ok", "leaks": "ok", "spin lengths": "ok",
         "outliers: energy per site": "ok", "outliers: rms torque": "ok", "outliers: rms field": "ok",
         "outliers: rms force": "ok",
-        "recomputed energy": "ok", "recomputed field": "ok", "finite differences": "ok",
+        "recomputed energy": "ok", "recomputed field": "ok", "recomputed torque": "ok", "finite differences": "ok",
     }  # fmt: skip
     np.testing.assert_allclose(result.stored_field, result.recomputed_field, atol=1e-12)
     assert len(result.stored_field) == 24
@@ -59,7 +59,7 @@ def test_duplicates_within_and_across_splits(exact):
     assert found(exact | {"train": repeated}) == {"duplicates": [("train", 6)]}
     across = concatenate([exact["test"], exact["train"].select([1])])
     problems = found(exact | {"test": across})
-    assert problems == {"duplicates": [("test", 6)], "leaks": [("test", 6)]}
+    assert problems == {"duplicates": [("test", 6)], "duplicates across splits": [("test", 6)], "leaks": [("test", 6)]}
 
 
 def test_leaking_realisations(exact):
@@ -78,8 +78,14 @@ def test_spins_that_are_not_unit_vectors(exact):
 @pytest.mark.parametrize(
     ("change", "checks"),
     [
-        (lambda data: replace(data, field=-data.field), {"recomputed field", "finite differences"}),
-        (lambda data: replace(data, field=2 * data.field), {"recomputed field", "finite differences"}),
+        (
+            lambda data: replace(data, field=-data.field),
+            {"recomputed field", "recomputed torque", "finite differences"},
+        ),
+        (
+            lambda data: replace(data, field=2 * data.field),
+            {"recomputed field", "recomputed torque", "finite differences"},
+        ),
         (lambda data: replace(data, energy=data.energy + 0.1), {"recomputed energy"}),
     ],
 )
@@ -132,6 +138,10 @@ def test_command(tmp_path, capsys):
     path = write_labels(tmp_path / "a.npz", {"train": data, "val": data.select([0]), "test": data}, Units("eV", "A"))
     made = run(compose_config("generate", ["data=files", f"data.path={path}", *given]))
     assert not made["sound"]
-    assert {row["check"] for row in made["findings"] if row["verdict"] == "problem"} == {"duplicates", "leaks"}
+    assert {row["check"] for row in made["findings"] if row["verdict"] == "problem"} == {
+        "duplicates",
+        "duplicates across splits",
+        "leaks",
+    }
     assert made["findings"][-1]["message"].startswith("no exact potential is known")
     assert "val 0" in capsys.readouterr().out

@@ -88,6 +88,13 @@ def find(
     return None
 
 
+def refuse_keys(path: Path, keys: Mapping[str, str], fixed: Collection[str], what: str) -> None:
+    """Raise ConfigError where ``keys`` renames something that a format has under one name only, or not at all."""
+    for name in keys:
+        if name in fixed:
+            raise ConfigError(f"{path}: data.keys.{name} has no meaning for {what}; leave it out")
+
+
 @contextmanager
 def readable_as(path: Path, what: str) -> Iterator[None]:
     """Whatever goes wrong inside a library's reader is one line about the file: damage can surface anywhere in it."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import DatasetError
 from ..units import Units
-from .contents import FileContents, agreed_units, contents, join, readable_as
+from .contents import ALIASES, FileContents, agreed_units, contents, join, readable_as, refuse_keys
 
 # our name -> file
 _FILES = {
@@ -48,6 +48,7 @@ def read_deepspin(path: Path, keys: Mapping[str, str], units: Units | None) -> F
     Raises:
         DatasetError: no system, a missing or damaged file, wrong shapes, not finite, no units.
     """
+    refuse_keys(path, keys, set(ALIASES) - set(_FILES), "DeepSPIN folders")
     units = agreed_units(path, None, units)
     systems = systems_of(path)
     if not systems:

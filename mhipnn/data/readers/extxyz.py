@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import DatasetError
 from ..units import Units
-from .contents import FileContents, agreed_units, contents, find, readable_as
+from .contents import FileContents, agreed_units, contents, find, readable_as, refuse_keys
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,6 +40,7 @@ def read_extxyz(path: Path, keys: Mapping[str, str], units: Units | None) -> Fil
     Raises:
         DatasetError: not extended XYZ, truncated, a missing key, collinear moments, not finite, no units.
     """
+    refuse_keys(path, keys, ("positions", "cell", "pbc"), "extended XYZ")
     frames = _frames(path)
     if not frames:
         raise DatasetError(f"{path}: no configuration in it")

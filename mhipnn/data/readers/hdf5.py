@@ -1,7 +1,8 @@
 """Arrays in one HDF5 file: datasets at its root, with the names and layouts of `table`.
 
 ``units`` may be an attribute of the file in place of a dataset, and so may ``split`` if it is one word for all. A
-shard of `mhipnn.generate` is such a file; its checksum is verified first.
+shard of `mhipnn.generate` is such a file; its checksum is verified first. Other files have none: the HDF5 library finds
+what is truncated, but not every damage.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def _table(path: Path, file: h5py.File, keys: Mapping[str, str], units: Units | 
     attributes: dict[str, NDArray[Any]] = {}
     for name in (keys.get("units", "units"), keys.get("split", "split")):
         if name in file.attrs and name not in arrays:
-            attributes[name] = np.asarray(str(file.attrs[name]))
+            value = file.attrs[name]
+            attributes[name] = np.asarray(value.decode() if isinstance(value, bytes) else str(value))
     prose = attributes.get("units")
     if prose is not None and str(prose) == store.UNITS:
         attributes["units"] = np.asarray(str(MODEL_UNITS))
