@@ -1,4 +1,4 @@
-"""Make the labels of a dataset with exact electrons, or finish making them.
+"""Make the labels of a dataset with exact electrons, or finish making them; validate or export labels of any origin.
 
 ``python -m mhipnn.generate --help`` shows what can be set; from Python, ``run(compose_config("generate", [...]))``.
 """
@@ -14,7 +14,10 @@ from .config import app
 
 def run(cfg: DictConfig) -> Any:
     """The whole command as a function of its configuration; imports what is heavy only now."""
-    from .data.generate_run import run
+    if cfg.get("validate"):
+        from .analysis.validation import run
+    else:
+        from .data.generate_run import run
 
     return run(cfg)
 

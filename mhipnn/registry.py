@@ -24,6 +24,7 @@ PLUGIN_GROUP = "mhipnn.plugins"
 GROUPS: dict[str, str | None] = {
     "model": "model",
     "dataset": "data",
+    "reader": None,
     "structure": "system",
     "sampler": None,
     "exchange": None,

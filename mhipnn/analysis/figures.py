@@ -33,8 +33,8 @@ _TIME = r"time $t$ ($\hbar/t_0$)"
 _MANY_POINTS = 4000
 
 
-def torque_parity(exact: Array, learned: Array, title: str = "torque components") -> Figure:
-    r"""Learned against exact torque components, (..., 3) each, in t0, with R^2 and NRMSE.
+def torque_parity(exact: Array, learned: Array, title: str = "torque components", unit: str = "t0") -> Figure:
+    r"""Learned against exact torque components, (..., 3) each, in the unit of energy, with R^2 and NRMSE.
 
     Few points are drawn as points, many as counts in hexagons on a logarithmic scale.
     """
@@ -51,7 +51,8 @@ def torque_parity(exact: Array, learned: Array, title: str = "torque components"
     ax.set(xlim=box, ylim=box, aspect="equal")
     text = f"$R^2$ = {r_squared(x, y):.4f}\nNRMSE = {nrmse(x, y):.3f}\n{x.size:,} components"
     ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", fontsize=9)
-    label(ax, r"exact $(\mathbf{S}_i\times\mathbf{B}_i)_a$ ($t_0$)", r"learned ($t_0$)", title)
+    unit = "$t_0$" if unit == "t0" else unit.replace("$", r"\$")
+    label(ax, rf"exact $(\mathbf{{S}}_i\times\mathbf{{B}}_i)_a$ ({unit})", f"learned ({unit})", title)
     return figure
 
 

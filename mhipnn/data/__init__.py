@@ -8,14 +8,18 @@ from typing import Any
 # Names resolve on first use: labelling processes import this package and have no need of lightning or PyG.
 _EXPORTS = {
     "DatasetDefinition": "definition",
+    "FileDataModule": "files",
     "LabelledConfigurations": "labelled",
     "SpinDataModule": "datamodule",
     "SpinGraph": "graph",
     "Statistics": "statistics",
+    "Units": "units",
     "label_dataset": "labelling",
     "load_split": "labelling",
+    "read_files": "readers",
     "read_shard": "store",
     "spin_graph": "graph",
+    "write_labels": "writers",
     "write_shard": "store",
 }
 __all__ = list(_EXPORTS)

@@ -12,25 +12,31 @@ from rich.console import Console
 from rich.table import Table
 
 from ..potential import torque
-from .datamodule import SpinDataModule
+from .base_module import LabelledDataModule
 from .statistics import rms
+from .writers import write_labels
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Label ``cfg.data`` if need be, print a table of its splits, and return its rows with the folder.
 
+    With ``cfg.export`` all labels are also written into that file (extended XYZ or npz).
+
     Raises:
         UserError: whatever labelling refuses.
     """
     # Labels know nothing of edges, so no model needs to be chosen here.
-    data: SpinDataModule = instantiate(cfg.data, cutoff=None)
+    data: LabelledDataModule = instantiate(cfg.data, cutoff=None)
     data.prepare_data()
     rows = {split: _summary(data, split) for split in data.split_names}
     _print(data, rows)
-    return {"folder": str(data.folder), "splits": rows}
+    if cfg.get("export"):
+        path = write_labels(cfg.export, {split: data.labelled(split) for split in data.split_names}, data.units)
+        Console().print(f"Labels written to {path}", soft_wrap=True, highlight=False)
+    return {"folder": data.location, "splits": rows}
 
 
-def _summary(data: SpinDataModule, split: str) -> dict[str, Any]:
+def _summary(data: LabelledDataModule, split: str) -> dict[str, Any]:
     labelled = data.labelled(split)
     sites = np.unique(labelled.n_sites)
     return {
@@ -40,12 +46,12 @@ def _summary(data: SpinDataModule, split: str) -> dict[str, Any]:
         "energy_per_site_mean": float(labelled.energy_per_site.mean()),
         "energy_per_site_std": float(labelled.energy_per_site.std()),
         "torque_rms": rms(torque(labelled.spins, labelled.field)),
-        "mebibytes": sum(path.stat().st_size for path in data.folder.glob(f"{split}-*.h5")) / 2**20,
+        "mebibytes": data.mebibytes(split),
     }
 
 
-def _print(data: SpinDataModule, rows: dict[str, dict[str, Any]]) -> None:
-    table = Table(title=f"Labels of {data.definition.name}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _print(data: LabelledDataModule, rows: dict[str, dict[str, Any]]) -> None:
+    table = Table(title=f"Labels of {data.name}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("split")
     for title in ("realisations", "configurations", "sites", "E/N (mean, std)", "torque", "MiB"):
         table.add_column(title, justify="right")
@@ -55,4 +61,4 @@ def _print(data: SpinDataModule, rows: dict[str, dict[str, Any]]) -> None:
         table.add_row(split, *counts, energy, f"{row['torque_rms']:.4f}", f"{row['mebibytes']:.2f}")
     console = Console()
     console.print(table)
-    console.print(f"Torque: rms per component. Folder: {data.folder}", soft_wrap=True)
+    console.print(f"Torque: rms per component. Folder: {data.location}", soft_wrap=True)

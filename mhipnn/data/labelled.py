@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from ..keys import KEYS
 from ..potential import Evaluation
 
 _DTYPES = {"species": np.int64, "realisation": np.int64, "pbc": np.bool_}
+OPTIONAL = ("forces",)
+"""Labels that a dataset may lack as a whole; None then."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class LabelledConfigurations:
 
     Args:
         offsets: (C + 1,) integers, first 0, last M.
-        positions, spins, field, forces: (M, 3). species, moments: (M,).
+        positions, spins, field, forces: (M, 3). species, moments: (M,). Forces are None where the data have none.
         cell: (C, 3, 3). pbc: (C, 3).
         energy: (C,) float64. realisation: (C,) number within the split. time: (C,), -1 for uncorrelated spins.
 
@@ -40,7 +42,7 @@ class LabelledConfigurations:
     pbc: NDArray[np.bool_]
     energy: Array
     field: Array
-    forces: Array
+    forces: Array | None
     realisation: NDArray[np.int64]
     time: Array
 
@@ -49,6 +51,8 @@ class LabelledConfigurations:
         if offsets.ndim != 1 or len(offsets) < 1 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
             raise DatasetError("offsets must start at 0 and increase")
         for name in array_names():
+            if name in OPTIONAL and getattr(self, name) is None:
+                continue
             want = (int(offsets[-1]) if KEYS[name].level == "site" else len(self), *_row_shape(name))
             have = getattr(self, name).shape
             if have != want:
@@ -70,6 +74,16 @@ class LabelledConfigurations:
     def sites(self, index: int) -> slice:
         """Rows of the site arrays that belong to one configuration."""
         return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> LabelledConfigurations:
+        """The configurations of these numbers, in this order."""
+        chosen = np.asarray(indices, np.int64)
+        rows = np.concatenate([np.arange(0), *(np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen)])
+        taken: dict[str, Any] = {}
+        for name in array_names():
+            value = getattr(self, name)
+            taken[name] = None if value is None else value[rows if KEYS[name].level == "site" else chosen]
+        return replace(self, offsets=np.concatenate([[0], np.cumsum(self.n_sites[chosen])]).astype(np.int64), **taken)
 
     def configuration(self, index: int) -> SpinConfiguration:
         rows = self.sites(index)
@@ -107,16 +121,30 @@ def collect(records: Sequence[tuple[SpinConfiguration, Evaluation, int, float]])
 
 
 def concatenate(parts: Sequence[LabelledConfigurations]) -> LabelledConfigurations:
-    """The configurations of all parts, in order."""
+    """The configurations of all parts, in order.
+
+    Raises:
+        DatasetError: a label that some parts have and others lack.
+    """
     counts = np.concatenate([np.zeros(0, np.int64), *(part.n_sites for part in parts)])
     return LabelledConfigurations(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        **{name: _join(name, [getattr(part, name) for part in parts]) for name in array_names()},
+        **{name: _join_all(name, [getattr(part, name) for part in parts]) for name in array_names()},
     )
 
 
 def _row_shape(name: str) -> tuple[int, ...]:
     return tuple(n for n in KEYS[name].shape[1:] if isinstance(n, int))
+
+
+def _join_all(name: str, parts: Sequence[NDArray[Any] | None]) -> Any:
+    """The array of all parts, None if they all lack it."""
+    present = [part for part in parts if part is not None]
+    if len(present) == len(parts):
+        return _join(name, present)
+    if present:
+        raise DatasetError(f"{name}: {len(present)} of {len(parts)} parts have them and the others lack them")
+    return None
 
 
 def _join(name: str, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

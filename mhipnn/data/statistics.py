@@ -23,7 +23,7 @@ class Statistics:
         energy_per_site_mean, energy_per_site_std: of E/N over configurations, energy units.
         torque_rms: of S_i x B_i; ``tangential_rms``: of the part of B_i normal to S_i; ``field_rms``: of B_i.
         radial_mean, radial_std: of S_i . B_i / |S_i| over sites, energy units.
-        forces_rms: of F_i, energy/length.
+        forces_rms: of F_i, energy/length; 0 if the data have none.
         mean_neighbours: directed edges per site within the cutoff.
         mean_sites: N averaged over configurations.
         n_configurations: how many were seen.
@@ -76,7 +76,7 @@ def fit_statistics(labelled: LabelledConfigurations, n_edges: Sequence[int] | ND
         field_rms=rms(field),
         radial_mean=float(radial.mean()),
         radial_std=float(radial.std()),
-        forces_rms=rms(labelled.forces),
+        forces_rms=0.0 if labelled.forces is None else rms(labelled.forces),
         mean_neighbours=float(np.sum(n_edges) / labelled.offsets[-1]),
         mean_sites=float(labelled.n_sites.mean()),
         n_configurations=float(len(labelled)),

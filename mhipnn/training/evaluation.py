@@ -10,7 +10,9 @@ from rich.table import Table
 
 from .. import registry
 from ..analysis import figures
+from ..data.base_module import LabelledDataModule
 from ..data.datamodule import SpinDataModule
+from ..data.files import FileDataModule
 from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_potential
 from ..run_folder import write_json
@@ -44,7 +46,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     predictions = {split: predict(potential.model, loader) for split, loader in loaders}
     metrics = {f"{split}/{k}": v for split, p in predictions.items() for k, v in p.summary().items()}
     for split, p in predictions.items():
-        figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split")
+        figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split", data.units.energy)
         figures.save(figure, output / f"torque_parity_{split}.png")
     write_json(output / "metrics.json", metrics)
     _print(predictions, record, output)
@@ -57,7 +59,7 @@ def _beside(checkpoint: Path) -> Path:
     return (folder.parent if folder.name == "checkpoints" else folder) / "evaluation"
 
 
-def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -> SpinDataModule:
+def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -> LabelledDataModule:
     """The dataset that a checkpoint was trained on, from its own record; it may build registered classes only."""
     definition = record.metadata.get("dataset")
     if not isinstance(definition, dict):
@@ -65,6 +67,8 @@ def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -
     values = {key: value for key, value in definition.items() if key != "label_format"}
     try:
         registry.require_registered(values, "dataset")
+        if "path" in values:
+            return FileDataModule(**values, cutoff=cutoff, dtype=record.dtype)
         return SpinDataModule(**values, cutoff=cutoff, dtype=record.dtype, root=root)
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{path}: {error}") from error

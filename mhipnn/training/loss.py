@@ -60,6 +60,10 @@ class Forces(LossTerm):
     def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
         if prediction.forces is None:
             raise ConfigError("loss term 'forces': the prediction carries no forces; evaluate with forces=True")
+        if "forces" not in graph:
+            raise ConfigError(
+                "loss term 'forces': the dataset has no forces; leave it out, as in 'loss=[torque,energy]'"
+            )
         return _mean_square(prediction.forces - graph.forces, statistics.forces_rms)
 
 

@@ -48,15 +48,22 @@ class Report:
         trainer: after fit and test.
         predictions: split -> predictions of the best weights.
         metrics: numbers by name, for metrics.json.
+        energy_unit: that of the dataset.
     """
 
     def __init__(
-        self, folder: RunFolder, trainer: Trainer, predictions: dict[str, Predictions], metrics: dict[str, float]
+        self,
+        folder: RunFolder,
+        trainer: Trainer,
+        predictions: dict[str, Predictions],
+        metrics: dict[str, float],
+        energy_unit: str = "t0",
     ) -> None:
         self.folder = folder
         self.trainer = trainer
         self.predictions = predictions
         self.metrics = metrics
+        self.energy_unit = energy_unit
 
     def write(self) -> None:
         """Figures as PNG and to the logger, predictions as a table, metrics.json last: it marks the run as finished."""
@@ -73,7 +80,9 @@ class Report:
 
     def _figures(self) -> dict[str, Figure]:
         made = {
-            f"torque_parity_{split}": figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split")
+            f"torque_parity_{split}": figures.torque_parity(
+                p.torque, p.learned_torque, f"torques, {split} split", self.energy_unit
+            )
             for split, p in self.predictions.items()
         }
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
@@ -87,7 +96,7 @@ class Report:
         table = Table(title=f"mhipnn: {self.folder.path.parent.name}", title_justify="left", show_header=False)
         for name, meaning, style in _ROWS:
             if name in self.metrics:
-                table.add_row(meaning, format(self.metrics[name], style))
+                table.add_row(meaning.replace("(t0)", f"({self.energy_unit})"), format(self.metrics[name], style))
         console = Console()
         console.print(table)
         for what, where in (

@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..analysis.rollout import RolloutComparison, compare_rollouts
 from ..configuration import SpinConfiguration
-from ..data.datamodule import SpinDataModule
+from ..data.base_module import LabelledDataModule
 from ..dynamics.quench import Quench
 from ..errors import ConfigError
 from ..nn.energy_model import EnergyModel
@@ -57,7 +58,12 @@ class LLGRollout(Callback):
         self._compare(trainer, pl_module)
 
     def _compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data: SpinDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data: LabelledDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        exact = None if data.no_rollout else data.potential()
+        if exact is None:
+            reason = data.no_rollout or "the dataset knows no exact potential"
+            Console().print(f"no LLG rollout: {reason}", soft_wrap=True, highlight=False)
+            return
         starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
         learned = NetworkPotential(deepcopy(cast(EnergyModel, pl_module.model)))
         n_steps = self.quench.n_steps
@@ -70,7 +76,7 @@ class LLGRollout(Callback):
                 for name in ("exact", "learned")
             }
             self.result = compare_rollouts(
-                data.potential(),
+                exact,
                 learned,
                 starts,
                 self.quench,

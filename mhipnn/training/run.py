@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from .. import registry
-from ..data.datamodule import SpinDataModule
+from ..data.base_module import LabelledDataModule
 from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
 from ..nn.energy_model import EnergyModel
@@ -53,14 +53,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
             sys.exit(130)  # the first process says it
     clock = Clock()
     lightning.seed_everything(cfg.seed, verbose=False)
-    data: SpinDataModule = instantiate(cfg.data)
+    data: LabelledDataModule = instantiate(cfg.data)
     model = build_model(cfg)
     record = describe(cfg, data)
-    parts = (data.definition.name, record.model)
+    parts = (data.name, record.model)
     with _quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
         with clock("labels"):
             data.prepare_data()
             data.setup()
+            _require_species(model, data)
         task = _task(cfg, model, data, record)
         callbacks = _callbacks(cfg, folder)
         best = _checkpointing(callbacks)
@@ -78,7 +79,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 predictions = {split: predict(model, loader) for split, loader in loaders}
             metrics = collect_metrics(trainer, model) | clock.seconds()
             metrics["val/torque_r2"] = float(best.best_model_score or float("nan"))
-            Report(folder, trainer, predictions, metrics).write()
+            Report(folder, trainer, predictions, metrics, data.units.energy).write()
     return metrics
 
 
@@ -90,7 +91,7 @@ def follow(cfg: DictConfig, ready: Callable[[], None] = lambda: None) -> dict[st
         ready: called before this process waits for the others.
     """
     lightning.seed_everything(cfg.seed, verbose=False)
-    data: SpinDataModule = instantiate(cfg.data)
+    data: LabelledDataModule = instantiate(cfg.data)
     model = build_model(cfg)
     with _quiet_lightning():
         callbacks = _callbacks(cfg, None)
@@ -112,7 +113,7 @@ def build_model(cfg: DictConfig) -> EnergyModel:
     return model.in_precision(getattr(torch, cfg.data.dtype))
 
 
-def describe(cfg: DictConfig, data: SpinDataModule) -> CheckpointRecord:
+def describe(cfg: DictConfig, data: LabelledDataModule) -> CheckpointRecord:
     """What the checkpoints of this run say about the model: a registered name and plain arguments."""
     node: Any = OmegaConf.to_container(cfg.model, resolve=True)
     return CheckpointRecord(
@@ -120,16 +121,23 @@ def describe(cfg: DictConfig, data: SpinDataModule) -> CheckpointRecord:
         arguments=node,
         dtype=cfg.data.dtype,
         metadata={
-            "dataset": {"name": data.definition.name, **data.definition.to_dict()},
-            "units": {"energy": "t0", "length": "mean spacing", "time": "hbar/t0"},
+            "dataset": data.record(),
+            "units": data.units.to_dict(),
         },
     )
 
 
-def _task(cfg: DictConfig, model: EnergyModel, data: SpinDataModule, record: CheckpointRecord) -> SpinTask:
+def _task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, record: CheckpointRecord) -> SpinTask:
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     model.fit_scale(data.statistics)
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+
+
+def _require_species(model: EnergyModel, data: LabelledDataModule) -> None:
+    n_species = 1 + max(int(data.labelled(split).species.max()) for split in data.split_names)
+    if n_species > model.n_species:
+        given = f"model.n_species={model.n_species}"
+        raise ConfigError(f"{given}, but {data.name} has {n_species} species; give model.n_species={n_species}")
 
 
 def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
@@ -169,7 +177,7 @@ def _last_checkpoint(folder: RunFolder) -> Path | None:
     return last
 
 
-def _fit(trainer: Trainer, task: SpinTask, data: SpinDataModule, last: Path | None) -> None:
+def _fit(trainer: Trainer, task: SpinTask, data: LabelledDataModule, last: Path | None) -> None:
     if processes.shares(trainer):
         trainer.strategy.setup_environment()
         last = trainer.strategy.broadcast(last)
