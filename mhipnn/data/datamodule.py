@@ -18,6 +18,7 @@ from .definition import DatasetDefinition
 from .graph import SpinGraph, spin_graph
 from .labelled import LabelledConfigurations
 from .labelling import check_sources, label_dataset, load_split
+from .launchers.base import Launcher
 from .shuffle import EpochShuffle, InOrder
 from .sources import build
 from .statistics import Statistics, fit_statistics
@@ -84,6 +85,7 @@ class SpinDataModule(LightningDataModule):
         self.shuffle_seed = shuffle_seed
         self.n_workers = n_workers
         self.progress = progress
+        self.launcher: Launcher | None = None  # set it to make labels elsewhere
         self._labelled: dict[str, LabelledConfigurations] = {}
         self._graphs: dict[str, list[SpinGraph]] = {}
         self._statistics: Statistics | None = None
@@ -99,7 +101,7 @@ class SpinDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the labels, or what is missing of them."""
-        label_dataset(self.definition, self.root, self.n_workers, self.progress)
+        label_dataset(self.definition, self.root, self.n_workers, self.progress, self.launcher)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the shards that a stage needs and build their graphs in memory."""

@@ -13,17 +13,24 @@ from rich.table import Table
 
 from ..potential import torque
 from .datamodule import SpinDataModule
+from .dry_run import dry_run
+from .launchers.configured import configured
 from .statistics import rms
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Label ``cfg.data`` if need be, print a table of its splits, and return its rows with the folder.
 
+    With ``cfg.dry_run`` nothing is written: see :func:`mhipnn.data.dry_run.dry_run`.
+
     Raises:
         UserError: whatever labelling refuses.
     """
     # Labels know nothing of edges, so no model needs to be chosen here.
     data: SpinDataModule = instantiate(cfg.data, cutoff=None)
+    data.launcher = configured(cfg)
+    if cfg.get("dry_run"):
+        return dry_run(data)
     data.prepare_data()
     rows = {split: _summary(data, split) for split in data.split_names}
     _print(data, rows)

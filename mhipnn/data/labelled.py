@@ -82,6 +82,15 @@ class LabelledConfigurations:
             moments=self.moments[rows],
         )
 
+    def select(self, chosen: NDArray[np.bool_]) -> LabelledConfigurations:
+        """The configurations where ``chosen``, (C,), is true, in their order."""
+        on_sites = np.repeat(chosen, self.n_sites)
+        arrays = {
+            name: getattr(self, name)[on_sites if KEYS[name].level == "site" else chosen] for name in array_names()
+        }
+        counts = np.cumsum(self.n_sites[chosen], dtype=np.int64)
+        return LabelledConfigurations(offsets=np.concatenate([[0], counts]).astype(np.int64), **arrays)
+
 
 def array_names() -> tuple[str, ...]:
     """Names of all arrays but the offsets; each is a key of ``mhipnn.keys.KEYS``, which knows its level."""
