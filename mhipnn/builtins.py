@@ -39,4 +39,8 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("loss", "forces", "mhipnn.training.loss.Forces"),
     ("loss", "hierarchicality", "mhipnn.training.loss.Hierarchicality"),
     ("callback", "llg_rollout", "mhipnn.training.rollout.LLGRollout"),
+    ("launcher", "processes", "mhipnn.data.launchers.processes.Processes"),
+    ("launcher", "dask_local", "mhipnn.data.launchers.dask_local.DaskLocal"),
+    ("launcher", "slurm", "mhipnn.data.launchers.job_queue.Slurm"),
+    ("launcher", "pbs", "mhipnn.data.launchers.job_queue.PBS"),
 )

@@ -34,6 +34,7 @@ GROUPS: dict[str, str | None] = {
     "integrator": "dynamics/integrator",
     "loss": "loss",
     "callback": "callbacks",
+    "launcher": "launcher",
 }
 # Groups of which several are chosen at once (``loss=[torque, energy]``): each choice is a named node of one dict.
 _MULTI_SELECT = {"loss", "callbacks"}

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from .atomic import atomic_path
 from .errors import ConfigError
 
-# Where a run is written does not make it another run.
-_NOT_IDENTITY = ("output_root", "run_dir", "resume")
+# Where a run is written, and where its labels are made, does not make it another run.
+_NOT_IDENTITY = ("output_root", "run_dir", "resume", "launcher")
 
 
 class RunFolder:

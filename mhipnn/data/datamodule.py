@@ -11,6 +11,7 @@ from .base_module import LabelledDataModule, folder_mebibytes
 from .definition import DatasetDefinition
 from .labelled import LabelledConfigurations
 from .labelling import check_sources, label_dataset, load_split
+from .launchers.base import Launcher
 from .sources import build
 
 
@@ -62,6 +63,7 @@ class SpinDataModule(LabelledDataModule):
         self.root = Path(root)
         self.n_workers = n_workers
         self.progress = progress
+        self.launcher: Launcher | None = None  # set it to make labels elsewhere
 
     @property
     def folder(self) -> Path:
@@ -78,7 +80,7 @@ class SpinDataModule(LabelledDataModule):
 
     def prepare_data(self) -> None:
         """Make the labels, or what is missing of them."""
-        label_dataset(self.definition, self.root, self.n_workers, self.progress)
+        label_dataset(self.definition, self.root, self.n_workers, self.progress, self.launcher)
 
     def read_split(self, split: str) -> LabelledConfigurations:
         return load_split(self.definition, self.root, split)

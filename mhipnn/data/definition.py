@@ -14,8 +14,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ..errors import DatasetError, suggest
 
-LABEL_FORMAT = 1
+LABEL_FORMAT = 2
 """Part of every hash: raise it when the same definition would give other labels or other files."""
+
+READABLE_FORMATS = (1, 2)
+"""Formats whose shards hold the labels of the present one. Format 1 hashed the number of realisations as well."""
 
 SPLITS = ("train", "val", "test", "size")
 """The order numbers the splits in the random seeds: append, never reorder."""
@@ -23,7 +26,9 @@ SPLITS = ("train", "val", "test", "size")
 
 @dataclass(frozen=True)
 class DatasetDefinition:
-    """Everything that determines the labels of a dataset, as plain data.
+    """Everything that determines the labels of a dataset, and how many of them are wanted, as plain data.
+
+    The number of realisations does not identify a dataset: its folder holds any number, and asking for more adds them.
 
     Args:
         name: first part of the folder's name; not part of the hash.
@@ -72,17 +77,39 @@ class DatasetDefinition:
             raise DatasetError(f"seed must be an integer >= 0, got {self.seed!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """What is hashed: the label format and all fields but the name."""
+        """The label format and all fields but the name."""
         return {"label_format": LABEL_FORMAT} | {key: value for key, value in asdict(self).items() if key != "name"}
 
     def to_json(self) -> str:
         """One spelling for one meaning: sorted keys, no spaces, integral floats as integers."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _spelt(self.to_dict())
+
+    def identity(self) -> dict[str, Any]:
+        """What is hashed: :meth:`to_dict` without the numbers of realisations."""
+        return identity_of(self.to_dict())
+
+    def identity_json(self) -> str:
+        """:meth:`identity`, spelt like :meth:`to_json`."""
+        return _spelt(self.identity())
 
     @property
     def digest(self) -> str:
-        """SHA-256 of :meth:`to_json`; its first 12 digits end the folder's name."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of :meth:`identity_json`; its first 12 digits end the folder's name."""
+        return hashlib.sha256(self.identity_json().encode()).hexdigest()
+
+    def is_of(self, text: str) -> bool:
+        """Whether labels made by this definition, of any readable format, are labels of this dataset.
+
+        Args:
+            text: JSON with a label format, as it stands in shards and in ``definition.json``.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError:
+            return False
+        if not isinstance(values, dict) or values.get("label_format") not in READABLE_FORMATS:
+            return False
+        return _spelt(identity_of(values | {"label_format": LABEL_FORMAT})) == self.identity_json()
 
     @classmethod
     def from_json(cls, text: str, name: str = "dataset") -> DatasetDefinition:
@@ -108,6 +135,14 @@ class DatasetDefinition:
         return self.size_split["realisations"] if self.size_split else 0
 
 
+def identity_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data of a definition without the numbers of realisations in it."""
+    kept = {key: value for key, value in values.items() if key != "splits"}
+    if isinstance(kept.get("size_split"), Mapping):
+        kept["size_split"] = {key: value for key, value in kept["size_split"].items() if key != "realisations"}
+    return kept
+
+
 def canonical(value: Any, where: str) -> Any:
     """Plain JSON data; an integral float becomes an integer, so that J=3 and J=3.0 are one dataset."""
     if isinstance(value, (DictConfig, ListConfig)):
@@ -126,6 +161,10 @@ def canonical(value: Any, where: str) -> Any:
         f"{where}: {type(value).__name__} is not plain data; the definition of a dataset is hashed, "
         "so give its nodes as configuration (with `_recursive_: false`), not as objects"
     )
+
+
+def _spelt(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _samplers(where: str, nodes: Any) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import ConfigError
 from ..potential import torque
 from .base_module import LabelledDataModule
+from .datamodule import SpinDataModule
+from .dry_run import dry_run
+from .launchers.configured import configured
 from .statistics import rms
 from .writers import write_labels
 
@@ -20,13 +24,20 @@ from .writers import write_labels
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Label ``cfg.data`` if need be, print a table of its splits, and return its rows with the folder.
 
-    With ``cfg.export`` all labels are also written into that file (extended XYZ or npz).
+    With ``cfg.export`` all labels are also written into that file (extended XYZ or npz). With ``cfg.dry_run`` nothing
+    is written: see :func:`mhipnn.data.dry_run.dry_run`.
 
     Raises:
         UserError: whatever labelling refuses.
     """
     # Labels know nothing of edges, so no model needs to be chosen here.
     data: LabelledDataModule = instantiate(cfg.data, cutoff=None)
+    if isinstance(data, SpinDataModule):
+        data.launcher = configured(cfg)
+    if cfg.get("dry_run"):
+        if not isinstance(data, SpinDataModule):
+            raise ConfigError(f"dry_run: the labels of data={data.name} are there already; leave it out")
+        return dry_run(data)
     data.prepare_data()
     rows = {split: _summary(data, split) for split in data.split_names}
     _print(data, rows)

@@ -1,7 +1,8 @@
-"""A progress bar for jobs of very unequal length, with an honest estimate of the time left."""
+"""A progress bar for jobs of very unequal length: throughput, and an honest estimate of the time left."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from datetime import timedelta
@@ -28,14 +29,15 @@ class LabellingProgress:
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[configurations]} configurations"),
+            TextColumn("{task.fields[configurations]} configurations{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
             disable=not visible,
         )
-        self._task = self._bar.add_task(title, total=sum(self._left.values()), configurations=0, left="")
+        self._task = self._bar.add_task(title, total=sum(self._left.values()), configurations=0, rate="", left="")
         self._configurations = 0
+        self._started = time.perf_counter()
 
     def done(self, kind: Hashable, seconds: float, configurations: int) -> None:
         """One job of this kind took so long and gave so many configurations."""
@@ -44,7 +46,12 @@ class LabellingProgress:
         self._configurations += configurations
         left = self.seconds_left()
         text = "" if left is None else f"{timedelta(seconds=round(left))} left"
-        self._bar.update(self._task, advance=1, configurations=self._configurations, left=text)
+        rate = f", {self.rate():.3g} a second"
+        self._bar.update(self._task, advance=1, configurations=self._configurations, rate=rate, left=text)
+
+    def rate(self) -> float:
+        """Configurations a second so far, of all workers together, their start included."""
+        return self._configurations / max(time.perf_counter() - self._started, 1e-9)
 
     def seconds_left(self) -> float | None:
         """None until every kind that is left has been seen."""
@@ -57,6 +64,7 @@ class LabellingProgress:
         return total / self._n_workers
 
     def __enter__(self) -> LabellingProgress:
+        self._started = time.perf_counter()
         self._bar.start()
         return self
 

@@ -1,6 +1,7 @@
 """Shards on disk: one HDF5 file of flat arrays, with all that is needed to know and to trust it.
 
 The root attributes hold the defining configuration (JSON), split, realisations, seeds, units and package version. The
+defining configuration does not count realisations, so a shard is the same file in datasets of any size. The
 SHA-256 of the whole file stands in front of it, in HDF5's user block, because the HDF5 library must not see a damaged
 file: one wrong bit in its own structures can make it loop for ever. Edges are not stored: a neighbour list costs about
 a millisecond.
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
@@ -34,6 +36,15 @@ def write_shard(
     path: Path, labelled: LabelledConfigurations, definition: DatasetDefinition, split: str, realisations: range
 ) -> None:
     """Write one shard: after this returns it is whole on disk; if interrupted it is not there at all."""
+    content = shard_bytes(labelled, definition, split, realisations)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def shard_bytes(
+    labelled: LabelledConfigurations, definition: DatasetDefinition, split: str, realisations: range
+) -> bytes:
+    """The file that holds these realisations: the same labels give the same bytes."""
     seeds = {"seed": definition.seed, "spawn_keys": [[SPLITS.index(split), r] for r in realisations]}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=USER_BLOCK) as file:
@@ -44,7 +55,7 @@ def write_shard(
                 dataset.attrs["meaning"] = KEYS[name].meaning
         file.attrs.update(
             {
-                "definition": definition.to_json(),
+                "definition": definition.identity_json(),
                 "split": split,
                 "realisations": _spelt(realisations),
                 "seeds": json.dumps(seeds),
@@ -53,8 +64,7 @@ def write_shard(
             }
         )
     body = buffer.getvalue()[USER_BLOCK:]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(_header(body) + body)
+    return _header(body) + body
 
 
 def read_shard(
@@ -66,23 +76,40 @@ def read_shard(
     """Verify and read one shard.
 
     Args:
-        definition, split, realisations: what the shard must hold; None to take whatever a sound shard holds.
+        definition, split: what the shard must be of; None to take whatever a sound shard holds.
+        realisations: which of them to read; None for all that it holds.
 
     Raises:
-        DatasetError: the file is missing, truncated, altered, not a shard, or a shard of something else.
+        DatasetError: the file is missing, truncated, altered, not a shard, a shard of something else, or it holds
+            fewer realisations.
+    """
+    held, labelled = read_held(path, definition, split)
+    if realisations is None or realisations == held:
+        return labelled
+    if realisations.start != held.start or realisations.stop > held.stop:
+        raise DatasetError(
+            f"{path} holds {_words(held)}, and {_words(realisations)} are needed: python -m mhipnn.generate makes them"
+        )
+    return labelled.select(np.flatnonzero(labelled.realisation < realisations.stop))
+
+
+def read_held(
+    path: Path, definition: DatasetDefinition | None = None, split: str | None = None
+) -> tuple[range, LabelledConfigurations]:
+    """All realisations of one verified shard, and which they are; a realisation may have no configuration.
+
+    Raises:
+        DatasetError: as :func:`read_shard`.
     """
     content = _verified(path)
-    expected = {
-        "definition": definition and definition.to_json(),
-        "split": split,
-        "realisations": realisations and _spelt(realisations),
-    }
     with h5py.File(io.BytesIO(content), "r") as file:
-        for name, want in expected.items():
-            if want is not None and file.attrs.get(name) != want:
-                raise DatasetError(f"{path} belongs to another dataset: its {name} differs")
+        if definition is not None and not definition.is_of(str(file.attrs.get("definition"))):
+            raise DatasetError(f"{path} belongs to another dataset: its definition differs")
+        if split is not None and file.attrs.get("split") != split:
+            raise DatasetError(f"{path} belongs to another dataset: its split differs")
+        held = range(*json.loads(str(file.attrs["realisations"])))
         arrays: dict[str, NDArray[Any]] = {name: file[name][()] for name in ("offsets", *array_names())}
-    return LabelledConfigurations(**arrays)
+    return held, LabelledConfigurations(**arrays)
 
 
 def _verified(path: Path) -> bytes:
@@ -107,3 +134,7 @@ def _header(body: bytes) -> bytes:
 
 def _spelt(realisations: range) -> str:
     return json.dumps([realisations.start, realisations.stop])
+
+
+def _words(realisations: range) -> str:
+    return f"realisations {realisations.start} to {realisations.stop - 1}"

@@ -24,6 +24,8 @@ from rich.console import Console
 
 from .. import registry
 from ..data.base_module import LabelledDataModule
+from ..data.datamodule import SpinDataModule
+from ..data.launchers.configured import configured
 from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
 from ..nn.energy_model import EnergyModel
@@ -59,6 +61,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     parts = (data.name, record.model)
     with _quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
         with clock("labels"):
+            if isinstance(data, SpinDataModule):
+                data.launcher = configured(cfg)
             data.prepare_data()
             data.setup()
             _require_species(model, data)

@@ -13,8 +13,9 @@ from mhipnn import registry
 from mhipnn.config import compose_config, conf_dir
 
 COMMANDS = {
-    "train": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "dynamics"),
-    "generate": ("data",),
+    "train": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "dynamics")
+    + ("launcher",),
+    "generate": ("data", "launcher"),
     "evaluate": (),
     "simulate": ("system", "potential", "dynamics"),
 }

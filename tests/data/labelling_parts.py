@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,3 +74,21 @@ class NoSpins:
 
     def sample(self, sites, potential, rng):
         return []
+
+
+@dataclass
+class MortalSpins:
+    """Random spins; where the environment says so, the first process to start a second job is killed in it."""
+
+    every: int = 1
+
+    def sample(self, sites, potential, rng):
+        if "MORTAL_SPINS" in os.environ:
+            marks = Path(os.environ["MORTAL_SPINS"])
+            mine = marks / str(os.getpid())
+            if mine.exists() and not list(marks.glob("*.killed")):
+                mine.rename(mine.with_suffix(".killed"))
+                os.kill(os.getpid(), signal.SIGKILL)
+            mine.touch()
+        spins = rng.normal(size=(sites.n_sites, 3))
+        return [(-1.0, spins / np.linalg.norm(spins, axis=1, keepdims=True))]

@@ -131,7 +131,7 @@ def test_seed_split_and_realisation_change_labels():
 
 def test_a_finished_dataset_is_found_not_made(made, monkeypatch, caplog):
     definition, root, folder, files = made
-    monkeypatch.setattr("mhipnn.data.labelling.run_jobs", None)
+    monkeypatch.setattr("mhipnn.data.launchers.processes.run_jobs", None)
     assert label_dataset(definition, root, n_workers=1) == folder
     assert contents(folder) == files
     assert not caplog.records
@@ -260,7 +260,7 @@ def test_a_second_process_waits_and_finds_what_the_first_made(tmp_path, monkeypa
         made = label_dataset(definition, tmp_path / "elsewhere", n_workers=1, progress=False)
         for path in made.glob("*.h5"):
             path.rename(folder / path.name)
-        monkeypatch.setattr("mhipnn.data.labelling.run_jobs", lambda *_: pytest.fail("labelled again"))
+        monkeypatch.setattr("mhipnn.data.launchers.processes.run_jobs", lambda *_: pytest.fail("labelled again"))
         assert not second.done()
     assert second.result() == folder
     assert not list(folder.glob(".*.tmp"))
@@ -313,7 +313,7 @@ def test_labels_that_are_not_finite_are_named(tmp_path):
     ],
 )
 def test_wrong_values_are_refused_before_anything_starts(tmp_path, changes, message, monkeypatch):
-    monkeypatch.setattr("mhipnn.data.labelling.run_jobs", None)
+    monkeypatch.setattr("mhipnn.data.launchers.processes.run_jobs", None)
     with pytest.raises(UserError, match=message) as caught:
         label_dataset(define(**changes), tmp_path / "data", n_workers=2)
     assert "\n" not in str(caught.value)

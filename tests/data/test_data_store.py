@@ -141,8 +141,27 @@ def test_a_shard_of_another_dataset_or_place_is_refused(shard):
         read_shard(shard, other)
     with pytest.raises(DatasetError, match="its split differs"):
         read_shard(shard, DEFINITION, "val")
-    with pytest.raises(DatasetError, match="its realisations differs"):
+    with pytest.raises(DatasetError, match="holds realisations 0 to 2, and realisations 0 to 7 are needed"):
         read_shard(shard, DEFINITION, "train", range(0, 8))
+    with pytest.raises(DatasetError, match="holds realisations 0 to 2"):
+        read_shard(shard, DEFINITION, "train", range(1, 3))
+
+
+def test_the_first_realisations_of_a_shard_can_be_read_alone(shard):
+    # realisation 0 has three sites, 1 has one
+    first = labelled().select([0, 1])
+    assert equal(read_shard(shard, DEFINITION, "train", range(0, 2)), first)
+    assert read_shard(shard, DEFINITION, "train", range(0, 1)).offsets.tolist() == [0, 3]
+    more = dataclasses.replace(DEFINITION, splits={"train": 900, "val": 3, "test": 5})
+    assert equal(read_shard(shard, more, "train", range(0, 3)), labelled())  # how many there are is not what it is
+
+
+def test_selected_configurations_keep_their_sites():
+    chosen = labelled().select(np.array([False, True, True]))
+    assert chosen.offsets.tolist() == [0, 1, 5]
+    np.testing.assert_array_equal(chosen.spins, labelled().spins[3:])
+    np.testing.assert_array_equal(chosen.energy, labelled().energy[1:])
+    assert len(labelled().select(np.zeros(3, bool))) == 0
 
 
 def test_an_interrupted_write_leaves_the_old_shard(shard, monkeypatch):

@@ -1,0 +1,150 @@
+"""Workers that are jobs of a cluster's queue (Slurm, PBS), by dask-jobqueue."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, ClassVar
+
+from ...errors import ConfigError
+from .base import J, R, checked_workers, require_extra
+from .dask_jobs import WORKER_THREADS, run_on
+
+
+class JobQueue:
+    """Jobs of one node each, with one worker on every core; this process gives out the work and writes the labels.
+
+    The command runs where jobs are submitted, and stays there until the labels are made. Workers come as the queue
+    lets them in; one that reaches its walltime, or dies, is asked for again, and what it had in hand is done elsewhere.
+
+    Args:
+        n_workers: workers in all, one a core; the jobs that hold them are ``n_workers / cores``.
+        cores: of one job.
+        memory: of one job, in words ("16GB").
+        walltime: of one job, "HH:MM:SS"; a realisation must fit into it.
+        partition: or queue; None for the cluster's default.
+        account: to charge; None for the user's default.
+        directives: more lines for the head of the job's script, without their ``#SBATCH``.
+        prologue: shell lines before the worker starts (modules, an environment).
+        interface: network interface that nodes reach this process by ("ib0"); None to let Dask choose.
+        log_directory: for what jobs print; None for the queue's default.
+
+    Raises:
+        ConfigError: dask-jobqueue is not installed, or refuses a value.
+        DatasetError: ``n_workers`` or ``cores`` is not an integer >= 1.
+    """
+
+    name: ClassVar[str]
+    cluster: ClassVar[str]  # of dask_jobqueue
+    submit: ClassVar[str]
+
+    def __init__(
+        self,
+        n_workers: int,
+        cores: int,
+        memory: str,
+        walltime: str,
+        partition: str | None = None,
+        account: str | None = None,
+        directives: Sequence[str] = (),
+        prologue: Sequence[str] = (),
+        interface: str | None = None,
+        log_directory: str | None = None,
+    ) -> None:
+        require_extra(self.name, "distributed", "dask_jobqueue")
+        self.n_workers = checked_workers(n_workers)
+        self.cores = checked_workers(cores, name="cores")
+        _check_memory(self.name, memory)
+        self.settings = {
+            "queue": partition,
+            "account": account,
+            "walltime": walltime,
+            "memory": memory,
+            "cores": cores,
+            "processes": cores,
+            "job_name": "mhipnn-labels",
+            "job_extra_directives": list(directives),
+            "job_script_prologue": [f"export {key}={value}" for key, value in WORKER_THREADS.items()] + list(prologue),
+            "interface": interface,
+            "log_directory": log_directory,
+        }
+
+    def job_script(self) -> str:
+        """What is submitted, but for the worker's name and the address that it reports to."""
+        with self._open() as cluster:
+            return cluster.job_script()
+
+    def run(self, function: Callable[[J], R], jobs: Sequence[J]) -> Generator[tuple[J, R], None, None]:
+        """See :meth:`Launcher.run`."""
+        if shutil.which(self.submit) is None:
+            raise ConfigError(
+                f"launcher={self.name}: no command {self.submit!r} here; run this where jobs are submitted, "
+                "or take launcher=processes"
+            )
+        n = min(self.n_workers, len(jobs))
+        with self._open() as cluster:
+            try:
+                cluster.sync(_submit, cluster, math.ceil(n / self.cores))
+            except RuntimeError as error:
+                raise ConfigError(f"launcher={self.name}: {self.submit} refuses: {_last_line(error)}") from error
+            cluster.adapt(minimum=n, maximum=n)  # replaces jobs that end before the labels are made
+            yield from run_on(cluster, function, jobs)
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        cluster_class = getattr(import_module("dask_jobqueue"), self.cluster)
+        try:
+            cluster = cluster_class(
+                **self.settings,
+                scheduler_options={"dashboard": False, "dashboard_address": ":0"},
+                silence_logs=logging.CRITICAL,
+            )
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"launcher={self.name}: {' '.join(str(error).split())}") from error
+        with cluster:
+            yield cluster
+
+
+class Slurm(JobQueue):
+    """`JobQueue` of Slurm."""
+
+    name, cluster, submit = "slurm", "SLURMCluster", "sbatch"
+
+
+class PBS(JobQueue):
+    """`JobQueue` of PBS."""
+
+    name, cluster, submit = "pbs", "PBSCluster", "qsub"
+
+
+def _check_memory(launcher: str, memory: str) -> None:
+    from dask.utils import parse_bytes
+
+    try:
+        parse_bytes(memory)
+    except ValueError as error:
+        raise ConfigError(f"launcher={launcher}: memory={memory!r} is not an amount; write '16GB'") from error
+
+
+async def _submit(cluster: Any, n_jobs: int) -> None:
+    """Put the first jobs into the queue; `cluster.scale` does so later, and loses what that raises."""
+    from distributed import Status
+
+    for _ in range(n_jobs):
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    try:
+        await cluster._correct_state()
+    except RuntimeError:
+        for job in cluster.workers.values():
+            if job.status == Status.created:
+                job.status = Status.failed  # else the cluster cannot be closed
+        raise
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
