@@ -3,16 +3,18 @@
     OMP_NUM_THREADS=1 python tools/bench_electrons.py
     OMP_NUM_THREADS=1 python tools/bench_electrons.py --sizes 50 100 200 400 900 --naive-up-to 400 --seconds 20
 
-Rows, one a size N, random 2-D sites; energy, fields and forces in float64, as labelling asks for them, each call with
-another configuration. Columns:
+Rows, one a size N, random 2-D sites, float64, one thread. Columns:
 
-    label        one `SDModel.evaluate(config, forces=True)`
-    eigensolver  share of its wall time inside torch.linalg.eigh
+    label        one `SDModel.evaluate(config, forces=True)`: energy, fields and forces, sites met for the first time
+    in eigh      share of its wall time inside torch.linalg.eigh
     naive        the same label by tools/naive_electrons.py, in the same interleaved run
+    field        energy and fields of one replica, in a batch of `--replicas` at frozen sites: a step of a quench, which
+                 is where the time of labelling goes
+    in eigh      share of that
     2 processes  labels per second of two processes at once over those of one, in turn
-    solvers      (with --solvers) the eigenproblem alone: drivers of LAPACK and precisions, in ms
 
-Without OMP_NUM_THREADS=1 numpy's BLAS takes all cores for the naive code.
+`--solvers` prints a second table: the eigenproblem alone, by LAPACK driver and precision. Without OMP_NUM_THREADS=1
+numpy's BLAS takes all cores for the naive code.
 """
 
 from __future__ import annotations
@@ -31,49 +33,69 @@ import naive_electrons
 import numpy as np
 import scipy.linalg
 import torch
-from benchmarking import Action, interleaved, parser, positive, table, threads, wide_console
+from benchmarking import Action, interleaved, parser, positive, synchronise, table, threads, wide_console
 from rich.console import Console
 from rich.progress import track
 
 from mhipnn import SDModel, SpinConfiguration, random_sites
 from mhipnn.threads import torch_threads
 
-COLUMNS = ("N", "2N", "label (ms)", "spread", "eigensolver", "naive (ms)", "/ label", "2 processes")
+COLUMNS = (
+    "N",
+    "2N",
+    "label (ms)",
+    "spread",
+    "in eigh",
+    "naive (ms)",
+    "/ label",
+    "field (ms)",
+    "spread",
+    "in eigh",
+    "2 processes",
+)
 MODEL = {"J": 3.0, "filling": 1.0, "temperature": 0.05}
 AGREEMENT = 1e-8
 N_CONFIGURATIONS = 4
+ROUNDS = 3
 
 
 class Clock:
-    """Seconds spent inside torch.linalg.eigh and inside labels."""
+    """Seconds spent inside torch.linalg.eigh, and in all, while it watches."""
 
-    def __init__(self) -> None:
-        self.solver = self.label = 0.0
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.solver, self.all = device, 0.0, 0.0
 
     @contextmanager
-    def watching(self, device: torch.device) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         solve = torch.linalg.eigh
 
         def timed(H: torch.Tensor) -> object:
-            start = _now(device)
+            start = self._now()
             try:
                 return solve(H)
             finally:
-                self.solver += _now(device) - start
+                self.solver += self._now() - start
 
         with patch.object(torch.linalg, "eigh", timed):
-            start = _now(device)
+            start = self._now()
             yield
-            self.label += _now(device) - start
+            self.all += self._now() - start
+
+    def share(self) -> str:
+        return f"{100 * self.solver / self.all:.0f} %"
+
+    def _now(self) -> float:
+        synchronise(self.device)
+        return time.perf_counter()
 
 
 def measure(args: argparse.Namespace, console: Console) -> None:
     """Print the table, and the solvers if asked for."""
-    rows = table("Labels by exact diagonalization, float64, forces included", args.device, COLUMNS)
+    rows = table("Exact diagonalization, float64", args.device, COLUMNS)
     solvers = table("The eigenproblem alone (ms)", args.device, ("N", *SOLVERS)) if args.solvers else None
     for n in track(args.sizes, "timing", console=console, transient=True):
         configs = [random_sites(n, rng=number) for number in range(N_CONFIGURATIONS)]
-        rows.add_row(str(n), str(2 * n), *_label_cells(configs, args), _two_processes(n, args))
+        rows.add_row(str(n), str(2 * n), *_cells(configs, args), _two_processes(n, args))
         if solvers is not None:
             times = interleaved(_eigenproblem(configs[0]), args.repeats, budget=args.budget)
             solvers.add_row(str(n), *(f"{1e3 * times[name].median:.3g}" for name in SOLVERS))
@@ -82,24 +104,37 @@ def measure(args: argparse.Namespace, console: Console) -> None:
         console.print(solvers)
 
 
-def _label_cells(configs: list[SpinConfiguration], args: argparse.Namespace) -> list[str]:
-    exact, clock = SDModel(**MODEL, device=args.device), Clock()
+def _cells(configs: list[SpinConfiguration], args: argparse.Namespace) -> list[str]:
+    exact = SDModel(**MODEL, device=args.device)
+    labels, fields = Clock(args.device), Clock(args.device)
     turn, naive_turn = itertools.cycle(configs), itertools.cycle(configs)
+    replicas = [configs[number % len(configs)] for number in range(args.replicas)]
+    frozen = exact.prepare(replicas)
+    spins = frozen.spins_of(replicas)
 
     def label() -> None:
-        with clock.watching(args.device):
+        with labels.watching():
             exact.evaluate(next(turn), forces=True)
 
-    actions: dict[str, Action] = {"label": label}
+    def field() -> None:
+        with fields.watching():
+            frozen(spins)
+
+    actions: dict[str, Action] = {"label": label, "field": field}
     if configs[0].n_sites <= args.naive_up_to:
         _require_agreement(exact, configs[0])
         actions["naive"] = lambda: _naive(next(naive_turn))
     times = interleaved(actions, args.repeats, args.device, args.budget)
-    ours = times["label"].median
-    cells = [f"{1e3 * ours:.3g}", times["label"].spread, f"{100 * clock.solver / clock.label:.0f} %"]
-    if "naive" not in times:
-        return [*cells, "", ""]
-    return [*cells, f"{1e3 * times['naive'].median:.3g}", f"{times['naive'].median / ours:.2f} x"]
+    ours, naive = times["label"].median, times["naive"].median if "naive" in times else None
+    return [
+        f"{1e3 * ours:.3g}",
+        times["label"].spread,
+        labels.share(),
+        *((f"{1e3 * naive:.3g}", f"{naive / ours:.2f} x") if naive is not None else ("", "")),
+        f"{1e3 * times['field'].median / args.replicas:.3g}",
+        times["field"].spread,
+        fields.share(),
+    ]
 
 
 def _naive(config: SpinConfiguration) -> naive_electrons.Labels:
@@ -144,56 +179,54 @@ def _eigenproblem(config: SpinConfiguration) -> dict[str, Action]:
 
 
 def _two_processes(n_sites: int, args: argparse.Namespace) -> str:
+    """Labels per second of two processes over those of one of them alone, medians of rounds in turn."""
     if args.seconds <= 0 or args.device.type != "cpu":
         return ""
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(3):
-        for n, found in rates.items():
-            found.append(_labels_per_second(n, n_sites, args.seconds / 6))
-    return f"{statistics.median(rates[2]) / statistics.median(rates[1]):.2f} x"
-
-
-def _labels_per_second(n_processes: int, n_sites: int, seconds: float) -> float:
-    """Of fresh processes that start together, one thread each."""
     context = multiprocessing.get_context("spawn")
-    start, results = context.Barrier(n_processes), context.SimpleQueue()
+    together, results = context.Barrier(2), context.Queue()
     workers = [
-        context.Process(target=_label_for_a_while, args=(n_sites, number, seconds, start, results))
-        for number in range(n_processes)
+        context.Process(target=_label_in_turn, args=(n_sites, number, args.seconds / (2 * ROUNDS), together, results))
+        for number in range(2)
     ]
     for worker in workers:
         worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a labelling process failed; its message stands above")
-    return sum(results.get() for _ in workers)
+    try:
+        rates = dict(results.get(timeout=600) for _ in workers)
+    finally:
+        for worker in workers:
+            worker.join()
+    both = [first + second for first, second in zip(rates[0]["both"], rates[1]["both"], strict=True)]
+    return f"{statistics.median(both) / statistics.median(rates[0]['alone']):.2f} x"
 
 
-def _label_for_a_while(
-    n_sites: int, number: int, seconds: float, start: Barrier, results: multiprocessing.SimpleQueue
+def _label_in_turn(
+    n_sites: int, number: int, seconds: float, together: Barrier, results: multiprocessing.Queue
 ) -> None:
+    """Process 0 alone, then both, and again; one thread each."""
     exact, config = SDModel(**MODEL), random_sites(n_sites, rng=number)
+    rates: dict[str, list[float]] = {"alone": [], "both": []}
     with torch_threads(1):
-        for _ in range(2):
-            exact.evaluate(config)
-        start.wait(timeout=120)
-        begin, done = time.perf_counter(), 0
-        while done == 0 or time.perf_counter() - begin < seconds:
-            exact.evaluate(config)
-            done += 1
-        results.put(done / (time.perf_counter() - begin))
+        exact.evaluate(config)
+        for _ in range(ROUNDS):
+            for who in ("alone", "both"):
+                together.wait(timeout=600)
+                if who == "both" or number == 0:
+                    rates[who].append(_labels_per_second(exact, config, seconds))
+    results.put((number, rates))
 
 
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+def _labels_per_second(exact: SDModel, config: SpinConfiguration, seconds: float) -> float:
+    begin, done = time.perf_counter(), 0
+    while done == 0 or time.perf_counter() - begin < seconds:
+        exact.evaluate(config)
+        done += 1
+    return done / (time.perf_counter() - begin)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--sizes", type=positive, nargs="+", default=[50, 100, 200, 400])
+    options.add_argument("--replicas", type=positive, default=8, help="of the field columns (default 8)")
     options.add_argument("--naive-up-to", type=int, default=400, help="most sites of the naive column")
     options.add_argument("--seconds", type=float, default=12.0, help="of the last column, for each size; 0 for none")
     options.add_argument("--solvers", action="store_true", help="a second table: the eigenproblem by several solvers")

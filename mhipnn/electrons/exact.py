@@ -186,11 +186,16 @@ def fill(levels: Tensor, orbitals: Tensor, ensemble: Ensemble) -> ElectronicStat
     return ElectronicState(levels, orbitals, occupation, omega, mu, number_energy)
 
 
-def forces(bond_order: Tensor, bonds: Bonds, hopping: Hopping) -> Tensor:
-    """F_i = -dE/dR_i = 2 sum_j sum_images t'(r_ij) Re<c+_i c_j> (unit vector i -> j), (N, 3); bond_order (N, N).
+def forces(bond_order: Tensor, bonds: Bonds, slopes: Tensor) -> Tensor:
+    """F_i = -dE/dR_i = 2 sum_j sum_images t'(r_ij) Re<c+_i c_j> (unit vector i -> j), (N, 3).
 
     Hellmann-Feynman; the 2 is that each bond is met from both its ends, which pull alike.
+
+    Args:
+        bond_order: (N, N), Re sum_s <c+_is c_js>.
+        bonds: all directed bonds.
+        slopes: (E,), dt/dr on each bond, energy/length.
     """
-    pull = 2 * along_bonds(hopping.derivative, hopping, bonds) * bond_order.double()[bonds.receiver, bonds.source]
+    pull = 2 * slopes * bond_order.double()[bonds.receiver, bonds.source]
     result = torch.zeros(len(bond_order), 3, dtype=torch.float64, device=bond_order.device)
     return result.index_add_(0, bonds.receiver, pull[:, None] * bonds.direction)

@@ -14,7 +14,7 @@ from ..errors import InputError, NonFiniteError
 from ..potential import Evaluation, FrozenPotential, torque
 from ..threads import torch_threads
 from .exact import ElectronicState, Ensemble, FixedMu, FixedNumber, forces, solve
-from .hamiltonian import Bonds, assemble, bonds, hopping_matrix
+from .hamiltonian import Bonds, along_bonds, assemble, bonds, hopping_matrix
 from .hopping import ExponentialHopping, Hopping, require_finite
 from .kpm.settings import KPM, solver_of
 from .species import is_list, numbers_of_species, per_site
@@ -107,13 +107,12 @@ class SDModel:
             NonFiniteError: the electrons cannot be solved, with the site.
             InputError: a species without its J or on-site energy, forces from a hopping that has none.
         """
-        if forces:
-            _require_slope(self.hopping)  # before the expensive part
         if kpm := solver_of(self.solver, self.temperature):
             from .kpm.potential import evaluate  # its results extend those of this module
 
             return evaluate(self, kpm, config, forces)
         frozen = FrozenSDModel(self, [config])
+        slopes = frozen.slopes() if forces else None  # a hopping without forces says so before the expensive part
         state = frozen.state(frozen.spins_of([config]))
         local_field = _numpy(frozen.field(state)[0])
         return ElectronicEvaluation(
@@ -121,7 +120,7 @@ class SDModel:
             site_energy=_numpy(state.site_energy()[0]),
             field=local_field,
             torque=torque(config.spins, local_field),
-            forces=_numpy(frozen.forces(state)[0]) if forces else None,
+            forces=_numpy(frozen.forces(state, slopes)[0]) if slopes is not None else None,
             density=_numpy(state.density()[0]),
             mu=float(state.mu),
         )
@@ -227,10 +226,14 @@ class FrozenSDModel:
         J = self.J[..., None] if isinstance(self.J, Tensor) else self.J
         return J * state.spin_density()
 
-    def forces(self, state: ElectronicState) -> Tensor:
-        """F_i = -dE/dR_i, (R, N, 3) float64."""
-        pairs = zip(state.bond_order(), self.bonds, strict=True)
-        return torch.stack([forces(order, links, self.model.hopping) for order, links in pairs])
+    def slopes(self) -> list[Tensor]:
+        """dt/dr on the bonds of every replica, (E,) each."""
+        return [along_bonds(self.model.hopping.derivative, self.model.hopping, links) for links in self.bonds]
+
+    def forces(self, state: ElectronicState, slopes: Sequence[Tensor] | None = None) -> Tensor:
+        """F_i = -dE/dR_i, (R, N, 3) float64; ``slopes`` if they are known already."""
+        parts = zip(state.bond_order(), self.bonds, slopes or self.slopes(), strict=True)
+        return torch.stack([forces(order, links, slope) for order, links, slope in parts])
 
     def spins_of(self, configs: Sequence[SpinConfiguration]) -> Tensor:
         """The spins that the configurations carry, (R, N, 3)."""
@@ -243,11 +246,6 @@ def _check_hopping(hopping: object) -> None:
     require_finite("hopping r_cut", hopping.r_cut)  # type: ignore[attr-defined]
     if hopping.r_cut <= 0:  # type: ignore[attr-defined]
         raise InputError(f"hopping r_cut: expected a length > 0, got {hopping.r_cut!r}")  # type: ignore[attr-defined]
-
-
-def _require_slope(hopping: Hopping) -> None:
-    """Let a hopping without forces say so."""
-    hopping.derivative(torch.ones(1, dtype=torch.float64))
 
 
 def ensemble_of(model: SDModel, n_sites: int) -> Ensemble:
