@@ -171,7 +171,7 @@ def test_presets_reach_their_torque_error_and_estimate_it(accuracy, worst, metho
     ours = SDModel(1.0, 1.0, 0.2, solver=KPM(accuracy, method)).evaluate(config, forces=False)
     error = np.sqrt(((ours.torque - exact.torque) ** 2).mean())
     assert error < worst * np.sqrt((exact.torque**2).mean())
-    assert error / 5 < ours.torque_error < 10 * error
+    assert error < ours.torque_error < 30 * error
     assert abs(ours.energy - exact.energy) / 144 < {"accurate": 1e-3, "fast": 1e-2}[accuracy]
 
 

@@ -43,9 +43,9 @@ class CPURecursion:
         self.ends = [ends for _, ends in ahead]
         return [moments for moments, _ in ahead]
 
-    def gradients(self, energy: Array, occupation: Array, with_bonds: bool) -> Iterator[Entries]:
+    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[Entries]:
         """Of each block: fields of its sites, derivatives by bonds, and which entries of T these are."""
-        weights = energy.astype(self.real), occupation.astype(self.real)
+        weights = weights.astype(self.real)
 
         def one(number: int) -> Entries:
             block, ends = self.blocks[number], self.ends[number]
@@ -53,7 +53,7 @@ class CPURecursion:
             fields = np.empty((len(block.sites), FIELDS), self.real)
             bonds = np.empty(len(entries) if with_bonds else 0, self.real)
             local = self.local[block.sites]
-            backward(pointer, index, value, local, ends, *weights, not block.local, fields, bonds)
+            backward(pointer, index, value, local, ends, weights, not block.local, fields, bonds)
             return fields, bonds, entries if with_bonds else entries[:0]
 
         return iter(_map(one, range(len(self.blocks))))

@@ -21,6 +21,7 @@ from .spectrum import Band
 from .torch_blocks import TorchRecursion
 
 CPU = torch.device("cpu")
+CHECK = 0.75  # of the order, for the second estimate of the spins: it sees the error of truncation too
 ESCAPE = 1e-3  # |mu_m| may exceed mu_0 by this share in rounding; a level outside the band makes it grow exponentially
 
 
@@ -29,9 +30,10 @@ class Gradient:
     """What one solution of the electrons gives, all of it float64.
 
     ``energy``: Omega, plus mu N_e at fixed number. ``spin`` (N, 3) = -dE/dh_i, the exact gradient. ``spin_again``
-    (N, 3) estimates the same from the density matrix itself, of each site in its region or as Tr(T_m P_i sigma T_m) of
-    the probes: by how much the two differ is about by how much they err. ``density``, ``site_energy`` (N,) come with
-    it and sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``: dE/dT_ij, each entry of T, or None.
+    (N, 3) estimates the same less well, from the density matrix itself at ``CHECK`` times the order, of each site in
+    its region or as Tr(T_m P_i sigma T_m) of the probes: the difference shows how wrong the first may be. ``density``
+    and ``site_energy`` (N,) come with it and sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``:
+    dE/dT_ij of each entry of T, or None.
     """
 
     energy: float
@@ -77,16 +79,18 @@ def solve(
     require_inside(moments)
     mu = _chemical_potential(moments, band, ensemble)
     energy, number = grand_potential_expansion(mu, kT, *shape), fermi_expansion(mu, kT, *shape)
-    weights = quadratic_weights(energy), quadratic_weights(number)
+    check = np.where(np.arange(order + 1) <= CHECK * order, number, 0.0)
+    weights = np.hstack([quadratic_weights(series) for series in (energy, number, check)])
     fields, bonds = np.zeros((len(H.onsite), FIELDS)), np.zeros(H.hopping.nnz if with_bonds else 0)
     # in the order of the blocks, whatever the number of threads
-    for block, (own, by_bond, entries) in zip(blocks, recursion.gradients(*weights, with_bonds), strict=True):
+    for block, (own, by_bond, entries) in zip(blocks, recursion.gradients(weights, with_bonds), strict=True):
         fields[block.sites] += own
         bonds[entries] += by_bond
     for block, of_block in zip(blocks, of_blocks, strict=True):
         if block.local:
             sites, of_sites = block.sites[block.rows], of_block[:, block.pairs]
-            fields[sites, 3:7] = np.tensordot(number, of_sites, (0, 0))
+            fields[sites, 3] = number @ of_sites[:, :, 0]
+            fields[sites, 4:7] = np.tensordot(check, of_sites[:, :, 1:], (0, 0))
             fields[sites, 7] = energy @ of_sites[:, :, 0]
     number_energy = 0.0 if isinstance(ensemble, FixedMu) else mu * ensemble.n_electrons
     return Gradient(

@@ -153,16 +153,16 @@ def _row(pointer, index, value, local, now, last, i, width):
 
 
 @kernel
-def backward(pointer, index, value, local, ends, energy, occupation, densities, fields, bonds):
+def backward(pointer, index, value, local, ends, weights, densities, fields, bonds):
     """Gradient of E = sum_m c_m mu_m by reverse accumulation, the vectors alpha_m being made again on the way.
 
     beta_m = dE/d alpha_m obeys beta_m = g_m + 2 H beta_{m+1} - beta_{m+2} with g_m = 2 e_m alpha_m + o_m alpha_{m+1}
     + o_{m-1} alpha_{m-1}; dE = sum_m kappa_m Re<beta_{m+1}|dH|alpha_m>, kappa = 1 for m = 0, else 2.
-    ``energy, occupation`` (P + 1, 2) hold e_m and o_m of the grand potential and of the Fermi function; ``fields``
-    (n, FIELDS), of which all but the first three stay 0 unless ``densities``, and, where it is not empty, ``bonds``
-    (entries,) are written.
+    ``weights`` (P + 1, 6) hold e_m and o_m of the grand potential, of the Fermi function, and of it for the second
+    estimate of the spins; ``fields`` (n, FIELDS), of which all but the first three stay 0 unless ``densities``, and,
+    where it is not empty, ``bonds`` (entries,) are written.
     """
-    n, half = len(local), len(energy) - 1
+    n, half = len(local), len(weights) - 1
     real = value.dtype.type
     now, last = np.empty((n, 2 * ROW), value.dtype), np.zeros((n, 2 * ROW), value.dtype)
     for i in range(n):
@@ -170,22 +170,22 @@ def backward(pointer, index, value, local, ends, energy, occupation, densities, 
             first, second = ends[0, i, k], ends[1, i, k]
             last[i, k] = first
             now[i, k] = second
-            now[i, k + ROW] = 2 * energy[half, 0] * first + energy[half - 1, 1] * second
+            now[i, k + ROW] = 2 * weights[half, 0] * first + weights[half - 1, 1] * second
     work = np.empty(ROW, value.dtype)
     fields[:] = 0
     bonds[:] = 0
     if densities:
         for i in range(n):
-            _densities(last, last, i, energy[half], occupation[half], work, fields)
+            _densities(last, last, i, weights[half], work, fields)
     for m in range(half - 1, -1, -1):
         kappa = real(2 if m else 1)
-        even, odd, next_odd = energy[m, 0], energy[m, 1], energy[m - 1, 1] if m else real(0)
+        even, odd, next_odd = weights[m, 0], weights[m, 1], weights[m - 1, 1] if m else real(0)
         if len(bonds):
             _bond_gradient(pointer, index, now, kappa, bonds)
         for i in range(n):
             if densities:
-                _densities(now, last, i, energy[m], occupation[m], work, fields)
-            _bilinear(now[i], ROW, now, i, kappa, fields, -1, 0)
+                _densities(now, last, i, weights[m], work, fields)
+            _bilinear(now[i], ROW, now, i, kappa, fields, 0)
             if m == 0:
                 continue
             for k in range(ROW):
@@ -197,36 +197,35 @@ def backward(pointer, index, value, local, ends, energy, occupation, densities, 
 
 
 @kernel
-def _densities(now, last, i, energy, occupation, work, fields):
-    """Adds e_m |alpha_m|^2 + o_m Re alpha_{m+1}* alpha_m at site i: grand potential, density and spin."""
+def _densities(now, last, i, weights, work, fields):
+    """Adds e_m |alpha_m|^2 + o_m Re alpha_{m+1}* alpha_m at site i: density, spin and grand potential."""
     real = now.dtype.type
-    total = real(0)
+    norm, overlap = real(0), real(0)
     for k in range(ROW):
         a, b = now[i, k], last[i, k]
-        work[k] = occupation[0] * a + occupation[1] * b
-        total += (energy[0] * a + energy[1] * b) * a
-    fields[i, 7] += total
-    _bilinear(work, 0, now, i, real(1), fields, 3, 4)
+        work[k] = weights[4] * a + weights[5] * b
+        norm += a * a
+        overlap += a * b
+    fields[i, 3] += weights[2] * norm + weights[3] * overlap
+    fields[i, 7] += weights[0] * norm + weights[1] * overlap
+    _bilinear(work, 0, now, i, real(1), fields, 4)
 
 
 @kernel
-def _bilinear(b, shift, vectors, i, weight, fields, charge, spin):
-    """Adds weight Re b+ a to column ``charge`` (if >= 0) and weight Re b+ sigma a to three columns from ``spin`` on."""
+def _bilinear(b, shift, vectors, i, weight, fields, first):
+    """Adds weight Re b+ sigma a to three columns from ``first`` on."""
     real = vectors.dtype.type
-    n_up, n_down, x, y = real(0), real(0), real(0), real(0)
+    x, y, z = real(0), real(0), real(0)
     for k in range(LANES):
         a0, a1, a2, a3 = vectors[i, k], vectors[i, k + LANES], vectors[i, k + 2 * LANES], vectors[i, k + 3 * LANES]
         b0, b1 = b[shift + k], b[shift + k + LANES]
         b2, b3 = b[shift + k + 2 * LANES], b[shift + k + 3 * LANES]
-        n_up += b0 * a0 + b1 * a1
-        n_down += b2 * a2 + b3 * a3
         x += b0 * a2 + b1 * a3 + b2 * a0 + b3 * a1
         y += b0 * a3 - b1 * a2 - b2 * a1 + b3 * a0
-    if charge >= 0:
-        fields[i, charge] += weight * (n_up + n_down)
-    fields[i, spin] += weight * x
-    fields[i, spin + 1] += weight * y
-    fields[i, spin + 2] += weight * (n_up - n_down)
+        z += b0 * a0 + b1 * a1 - b2 * a2 - b3 * a3
+    fields[i, first] += weight * x
+    fields[i, first + 1] += weight * y
+    fields[i, first + 2] += weight * z
 
 
 @kernel

@@ -24,8 +24,8 @@ class Block:
     """Up to ``PAIRS`` pairs of vectors r = sum_i xi_i |i, spin>, and the region that H is cut down to for them.
 
     ``sites`` (n,): the region, ascending; ``rows``, ``pairs`` (K,): which row of it, which pair; ``amplitudes`` (K,):
-    xi, real, which keeps E(-S) = E(S), and the same for both spins, which keeps E under rotations of all spins. ``local``:
-    each pair is one site.
+    xi, real, which keeps E(-S) = E(S), and the same for both spins, which keeps E under rotations of all spins.
+    ``local``: each pair is one site.
     """
 
     sites: Sites

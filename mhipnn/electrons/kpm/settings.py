@@ -19,7 +19,7 @@ PRESETS = {"fast": 1.5e-2, "accurate": 5e-3}
 COARSEST = 0.1
 FERMI_SHARE = 0.03  # the truncated f may be wrong by this times the wanted error times half width/kT: its error
 # oscillates with a period of a few kT, and cancels in sums over the band
-VELOCITY = 0.37  # of electrons, in half widths of the hopping band times the hopping length
+VELOCITY = 0.42  # of electrons, in half widths of the hopping band times the hopping length
 FREE_PATH = 1.9  # length that disorder of sites and spins adds, in hopping lengths
 DISTANCE = 2.2  # of probed sites of one colour, in radii of equal error
 

@@ -28,9 +28,9 @@ class TorchRecursion:
     def moments(self, half: int) -> list[Array]:
         return [moments for group in self.groups for moments in group.moments(half)]
 
-    def gradients(self, energy: Array, occupation: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
+    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
         for group in self.groups:
-            yield from group.gradients(energy, occupation, with_bonds)
+            yield from group.gradients(weights, with_bonds)
 
 
 def _grouped(blocks: Sequence[Block]) -> Iterator[list[Block]]:
@@ -108,19 +108,18 @@ class _Group:
         rows = torch.stack([upper + lower, 2 * mixed.real, -2 * mixed.imag, upper - lower], -1).double()
         return rows.new_zeros(len(self.blocks), PAIRS, PARTS).index_add_(0, self.block, rows)
 
-    def gradients(self, energy: Array, occupation: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
-        half = len(energy) - 1
-        e, o = energy.T.tolist()
-        e_f, o_f = occupation.T.tolist()
+    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
+        half = len(weights) - 1
+        e, o = weights[:, :2].T.tolist()
         after, now = self.ends  # alpha_{m+1}, alpha_m
         beta, beyond = 2 * e[half] * after + o[half - 1] * now, torch.zeros_like(now)
         fields = now.new_zeros(len(now), FIELDS)
         bonds = now.new_zeros(len(self.row) if with_bonds else 0)
-        self._densities(fields, after, e[half] * after, e_f[half] * after)
+        self._densities(fields, after, after, weights[half])
         for m in range(half - 1, -1, -1):
             kappa = 2 if m else 1
-            self._densities(fields, now, e[m] * now + o[m] * after, e_f[m] * now + o_f[m] * after)
-            fields[:, :3] += kappa * _bilinear(beta, now)[:, 1:]
+            self._densities(fields, now, after, weights[m])
+            fields[:, :3] += kappa * _bilinear(beta, now)
             if with_bonds:
                 bonds += kappa * (beta[self.row] * now[self.column]).sum((1, 2, 3))
             if m:
@@ -135,10 +134,14 @@ class _Group:
         for field, bond, entries in zip(of_blocks, of_bonds, self.entries, strict=True):
             yield field, bond, entries if with_bonds else entries[:0]
 
-    def _densities(self, fields: Tensor, alpha: Tensor, omega: Tensor, number: Tensor) -> None:
-        if not self.blocks[0].local:
-            fields[:, 3:7] += _bilinear(number, alpha)
-            fields[:, 7] += (omega * alpha).sum((1, 2, 3))
+    def _densities(self, fields: Tensor, now: Tensor, after: Tensor, weights: Array) -> None:
+        if self.blocks[0].local:
+            return
+        e, o, e_n, o_n, e_s, o_s = weights.tolist()
+        norm, overlap = (now * now).sum((1, 2, 3)), (now * after).sum((1, 2, 3))
+        fields[:, 3] += e_n * norm + o_n * overlap
+        fields[:, 4:7] += _bilinear(e_s * now + o_s * after, now)
+        fields[:, 7] += e * norm + o * overlap
 
 
 def _complex(x: Tensor) -> Tensor:
@@ -147,9 +150,9 @@ def _complex(x: Tensor) -> Tensor:
 
 
 def _bilinear(b: Tensor, a: Tensor) -> Tensor:
-    """(rows, 4): Re b+ a and Re b+ sigma a, summed over all vectors."""
+    """(rows, 3): Re b+ sigma a, summed over all vectors."""
     (b_up, b_down), (a_up, a_down) = _complex(b).unbind(1), _complex(a).unbind(1)
     upper, lower = (b_up.conj() * a_up).real, (b_down.conj() * a_down).real
     x = (b_up.conj() * a_down + b_down.conj() * a_up).real
     y = (b_up.conj() * a_down - b_down.conj() * a_up).imag
-    return torch.stack([upper + lower, x, y, upper - lower], 1).sum((2, 3))
+    return torch.stack([x, y, upper - lower], 1).sum((2, 3))
