@@ -13,6 +13,7 @@ import numpy as np
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError, suggest
 from .checks import require_count, require_number
+from .disorder import close_packed_distance
 from .lattice import LATTICES, UnitCell, unit_cell
 from .neighbours import neighbour_list
 from .species import Species, as_species, with_species
@@ -155,8 +156,16 @@ class DisplacedLattice(Crystal):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_number("width", self.width, exclusive=False)
-        if self.r_min is not None:
-            require_number("r_min", self.r_min, exclusive=False)
+        if self.r_min is None:
+            return
+        unit = self.unit_cell
+        limit = close_packed_distance(unit.dimension, len(unit.positions) / unit.measure)
+        # a layer of a file has thickness: the limit of its plane does not hold
+        if require_number("r_min", self.r_min, exclusive=False) > limit and self.lattice in LATTICES:
+            raise InputError(
+                f"r_min = {self.r_min:g} is impossible at this density: even close packing reaches only {limit:.4g}; "
+                "lower r_min or density"
+            )
 
     def sample(self, rng: np.random.Generator) -> SpinConfiguration:
         positions = self.sites.positions + self._displacements(self.n_sites, rng)

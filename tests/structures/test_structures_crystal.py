@@ -232,7 +232,9 @@ def test_bad_crystals(arguments, says):
     [
         (lambda: DisplacedLattice(width=-0.1), "width"),
         (lambda: DisplacedLattice(width=float("inf")), "width"),
-        (lambda: DisplacedLattice(r_min="far"), "r_min"),
+        (lambda: DisplacedLattice(r_min="far"), "r_min: expected a number"),
+        (lambda: DisplacedLattice(r_min=1e6), "close packing reaches only 1.075"),
+        (lambda: DisplacedLattice("cubic", density=8.0, r_min=0.57), "close packing reaches only 0.5612"),
         (lambda: DilutedLattice(vacancies=1.0), "leaves none"),
         (lambda: DilutedLattice(cells=2, vacancies=0.9), "0.9 of 4 sites leaves none"),
         (lambda: DilutedLattice(vacancies=-0.1), "vacancies"),
