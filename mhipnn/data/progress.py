@@ -46,7 +46,7 @@ class LabellingProgress:
         self._configurations += configurations
         left = self.seconds_left()
         text = "" if left is None else f"{timedelta(seconds=round(left))} left"
-        rate = f", {self.rate():.3g} a second"
+        rate = f", {self.rate():.2g}/s"
         self._bar.update(self._task, advance=1, configurations=self._configurations, rate=rate, left=text)
 
     def rate(self) -> float:

@@ -78,9 +78,13 @@ class NoSpins:
 
 @dataclass
 class MortalSpins:
-    """Random spins; where the environment says so, the first process to start a second job is killed in it."""
+    """Random spins; where the environment says so, the first process to start a second job is killed in it.
+
+    With ``whole_job`` all of its process group is, unless that is the group of the tests.
+    """
 
     every: int = 1
+    whole_job: bool = False
 
     def sample(self, sites, potential, rng):
         if "MORTAL_SPINS" in os.environ:
@@ -88,6 +92,8 @@ class MortalSpins:
             mine = marks / str(os.getpid())
             if mine.exists() and not list(marks.glob("*.killed")):
                 mine.rename(mine.with_suffix(".killed"))
+                if self.whole_job and os.getpgid(0) != int(os.environ["TESTS_GROUP"]):
+                    os.killpg(0, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
             mine.touch()
         spins = rng.normal(size=(sites.n_sites, 3))

@@ -113,6 +113,7 @@ def wait_for(condition, what, seconds=60.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_ends_dask_workers(tmp_path):
     definition = define(samplers={"random": part("SlowSpins")}, size_split=None)
@@ -191,10 +192,22 @@ def queue(tmp_path, monkeypatch):
     return submitted
 
 
-def test_a_queue_of_two_jobs_gives_the_serial_labels(tmp_path, queue, serial):
-    launcher = Slurm(**(QUEUE | {"n_workers": 2, "cores": 1}))
-    folder = label_dataset(define(), tmp_path / "data", progress=False, launcher=launcher)
+@pytest.mark.slow
+def test_a_job_of_the_queue_that_ends_early_is_replaced_and_the_labels_are_the_serial_ones(
+    tmp_path, queue, monkeypatch, caplog
+):
+    definition = define(samplers={"random": part("MortalSpins", whole_job=True)}, size_split=None)
+    serial = contents(label_dataset(definition, tmp_path / "serial", n_workers=1, progress=False))
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("MORTAL_SPINS", str(marks))
+    monkeypatch.setenv("TESTS_GROUP", str(os.getpgid(0)))
+    launcher = Slurm(**(QUEUE | {"n_workers": 2, "cores": 2}))  # one job that holds both workers
+    launcher.patience = 0.5
+    folder = label_dataset(definition, tmp_path / "data", progress=False, launcher=launcher)
     assert contents(folder) == serial
+    assert len(list(marks.glob("*.killed"))) == 1
+    assert "ended before the labels were made are replaced: 1" in caplog.text
     jobs = [int(line) for line in queue.read_text().split()]
     assert len(jobs) == 2
     wait_for(lambda: not any(map(running, jobs)), "jobs outlived the run", 20)
@@ -246,7 +259,7 @@ def test_a_missing_extra_says_what_to_install(launcher, missing, monkeypatch):
         (
             dict(QUEUE, _target_="mhipnn.data.launchers.job_queue.Slurm", memory="much"),
             ConfigError,
-            "slurm: memory='much' is not an amount",
+            "memory='much' is not",
         ),
         ({"_target_": "labelling_parts.NoSpins"}, ConfigError, "NoSpins has no run"),
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DatasetError
@@ -48,6 +50,20 @@ def run_on(cluster: Cluster, function: Callable[[J], R], jobs: Sequence[J]) -> G
         raise DatasetError(
             f"the Dask cluster is gone: {error or type(error).__name__}; the same command goes on"
         ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Dask's own messages off the screen: what matters comes back as an exception."""
+    import distributed  # noqa: F401  (sets the level when it is imported)
+
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _with_one_thread(function: Callable[[Any], Any], job: Any) -> Any:

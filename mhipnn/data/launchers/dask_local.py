@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from ..pool import available_cpus
 from .base import J, R, checked_workers, require_extra
-from .dask_jobs import WORKER_THREADS, run_on
+from .dask_jobs import WORKER_THREADS, quiet, run_on
 
 
 class DaskLocal:
@@ -31,13 +31,16 @@ class DaskLocal:
         """See :meth:`Launcher.run`."""
         from distributed import LocalCluster
 
-        with LocalCluster(
-            n_workers=min(self.n_workers, len(jobs)),
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,  # as much as there is: a worker is not restarted for what a large system needs
-            env=WORKER_THREADS,
-            silence_logs=logging.CRITICAL,  # errors come back as exceptions
-        ) as cluster:
+        with (
+            quiet(),
+            LocalCluster(
+                n_workers=min(self.n_workers, len(jobs)),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,  # as much as there is: a worker is not restarted for what a large system needs
+                env=WORKER_THREADS,
+                silence_logs=logging.CRITICAL,  # in the workers
+            ) as cluster,
+        ):
             yield from run_on(cluster, function, jobs)

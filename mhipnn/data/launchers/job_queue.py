@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, ClassVar
 
 from ...errors import ConfigError
 from .base import J, R, checked_workers, require_extra
-from .dask_jobs import WORKER_THREADS, run_on
+from .dask_jobs import WORKER_THREADS, quiet, run_on
+
+log = logging.getLogger(__name__)
 
 
 class JobQueue:
@@ -41,6 +44,7 @@ class JobQueue:
     name: ClassVar[str]
     cluster: ClassVar[str]  # of dask_jobqueue
     submit: ClassVar[str]
+    patience = 10.0  # seconds between looks at which jobs still have workers
 
     def __init__(
         self,
@@ -91,22 +95,34 @@ class JobQueue:
                 cluster.sync(_submit, cluster, math.ceil(n / self.cores))
             except RuntimeError as error:
                 raise ConfigError(f"launcher={self.name}: {self.submit} refuses: {_last_line(error)}") from error
-            cluster.adapt(minimum=n, maximum=n)  # replaces jobs that end before the labels are made
-            yield from run_on(cluster, function, jobs)
+            with self._replacing(cluster):
+                yield from run_on(cluster, function, jobs)
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
-        cluster_class = getattr(import_module("dask_jobqueue"), self.cluster)
+        with quiet():
+            cluster_class = getattr(import_module("dask_jobqueue"), self.cluster)
+            try:
+                cluster = cluster_class(
+                    **self.settings, scheduler_options={"dashboard": False, "dashboard_address": ":0"}
+                )
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"launcher={self.name}: {' '.join(str(error).split())}") from error
+            with cluster:
+                yield cluster
+
+    @contextmanager
+    def _replacing(self, cluster: Any) -> Iterator[None]:
+        """Submit another job for each that ends; `cluster.adapt` does not notice where a job holds several workers."""
+
+        async def start() -> asyncio.Task[None]:
+            return asyncio.create_task(_replace(cluster, self.patience))
+
+        task = cluster.sync(start)
         try:
-            cluster = cluster_class(
-                **self.settings,
-                scheduler_options={"dashboard": False, "dashboard_address": ":0"},
-                silence_logs=logging.CRITICAL,
-            )
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"launcher={self.name}: {' '.join(str(error).split())}") from error
-        with cluster:
-            yield cluster
+            yield
+        finally:
+            cluster.loop.add_callback(task.cancel)
 
 
 class Slurm(JobQueue):
@@ -119,6 +135,27 @@ class PBS(JobQueue):
     """`JobQueue` of PBS."""
 
     name, cluster, submit = "pbs", "PBSCluster", "qsub"
+
+
+async def _replace(cluster: Any, patience: float) -> None:
+    """A job whose workers came and are gone, at two looks in a row, has ended: forget it and submit another."""
+    came: set[str] = set()
+    gone: set[str] = set()
+    while True:
+        await asyncio.sleep(patience)
+        workers = [str(worker.name) for worker in cluster.scheduler.workers.values()]
+        here = {job for job in cluster.workers if any(name == job or name.startswith(f"{job}-") for name in workers)}
+        came |= here
+        ended = (set(cluster.workers) & came & gone) - here
+        gone = came - here
+        for job in ended:
+            cluster.worker_spec.update(cluster.new_worker_spec())  # first, so that it gets a name of its own
+            cluster.worker_spec.pop(job, None)
+        came -= ended
+        if ended:
+            log.warning("jobs of the queue that ended before the labels were made are replaced: %d", len(ended))
+            with suppress(RuntimeError):  # refused: the other jobs go on
+                await cluster._correct_state()
 
 
 def _check_memory(launcher: str, memory: str) -> None:
