@@ -12,7 +12,7 @@ import numpy as np
 
 from ..configuration import SpinConfiguration
 from ..errors import InputError
-from .checks import require_number
+from .checks import require_scale
 from .species import Species, as_species, with_species
 from .spins import random_spins
 from .structure_file import read_frames
@@ -44,7 +44,7 @@ class Amorphous:
 
     def __post_init__(self) -> None:
         if self.density is not None:
-            require_number("density", self.density, exclusive=True)
+            require_scale("density", self.density)
         object.__setattr__(self, "species", as_species(self.species))
         _ = self.frames  # complain now, not in the middle of labelling
 

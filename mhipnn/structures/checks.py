@@ -25,12 +25,19 @@ def require_number(name: str, value: Any, exclusive: bool) -> float:
     return float(value)
 
 
+def require_scale(name: str, value: Any) -> float:
+    """A number that lengths can be made of without over- or underflow in their third powers, or InputError."""
+    if not 1e-9 <= require_number(name, value, exclusive=True) <= 1e9:
+        raise InputError(f"{name}: expected a number between 1e-9 and 1e9, got {value!r}")
+    return float(value)
+
+
 def require_vector(name: str, value: Any, lengths: tuple[int, ...] = (3,)) -> tuple[float, ...]:
-    """Finite numbers, as many as one of ``lengths``, as a tuple; or InputError."""
+    """Numbers of size up to 1e9, as many as one of ``lengths``, as a tuple; or InputError."""
     good = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and len(value) in lengths
-    if not good or not all(_is_number(component) for component in value):
+    if not good or not all(_is_number(component) and abs(component) <= 1e9 for component in value):
         wanted = " or ".join(str(length) for length in lengths)
-        raise InputError(f"{name}: expected {wanted} finite numbers, got {value!r}")
+        raise InputError(f"{name}: expected {wanted} finite numbers, none beyond 1e9, got {value!r}")
     return tuple(float(component) for component in value)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError, suggest
-from .checks import require_count, require_number
+from .checks import require_count, require_number, require_scale
 from .disorder import close_packed_distance
 from .lattice import LATTICES, UnitCell, unit_cell
 from .neighbours import neighbour_list
@@ -59,7 +59,7 @@ class Crystal:
     def __post_init__(self) -> None:
         for name in ("lattice_constant", "density"):
             if getattr(self, name) is not None:
-                require_number(name, getattr(self, name), exclusive=True)
+                require_scale(name, getattr(self, name))
         object.__setattr__(self, "species", as_species(self.species))
         d = self.unit_cell.dimension
         for name, default in (("cells", None), ("pbc", True)):
@@ -155,7 +155,8 @@ class DisplacedLattice(Crystal):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_number("width", self.width, exclusive=False)
+        if require_number("width", self.width, exclusive=False):
+            require_scale("width", self.width)
         if self.r_min is None:
             return
         unit = self.unit_cell

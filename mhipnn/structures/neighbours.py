@@ -44,7 +44,8 @@ def neighbour_list(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, cutoff
     positions = np.ascontiguousarray(positions, dtype=np.float64)
     cell = np.ascontiguousarray(cell, dtype=np.float64)
     periodic = np.broadcast_to(np.asarray(pbc, bool), (3,)).tolist()
-    search = NeighborList(cutoff=float(cutoff), full_list=True)
+    # vesin refuses cutoffs of 1e-6 and less; what lies beyond the cutoff goes below
+    search = NeighborList(cutoff=max(float(cutoff), 1e-5), full_list=True)
     receiver, source, shift = search.compute(positions, cell, periodic, "ijS")
     receiver, source, shift = receiver.astype(np.int64), source.astype(np.int64), shift.astype(np.int64)
     order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], source, receiver))

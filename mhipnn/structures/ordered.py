@@ -61,7 +61,8 @@ class OrderedSpins:
         object.__setattr__(self, "order", str(self.order))
         if self.order not in ORDERS:
             raise InputError(f"order: unknown {self.order!r}; {suggest(str(self.order), ORDERS)}")
-        require_number("width", self.width, exclusive=False)
+        if require_number("width", self.width, exclusive=False) > 1e3:
+            raise InputError(f"width: expected an angle in radians up to 1000, got {self.width!r}")
         if self.q is not None:
             object.__setattr__(self, "q", require_vector("q", self.q, (1, 2, 3)))
         if self.axis is not None:
@@ -159,7 +160,8 @@ def _random_frame(rng: np.random.Generator) -> Array:
 
 def _frame(axis: Array, first: bool) -> Array:
     """A right-handed frame with the axis as e_1 (first) or as e_3."""
-    axis = axis / np.linalg.norm(axis)
+    axis = axis / np.abs(axis).max()  # no underflow in the norm
+    axis /= np.linalg.norm(axis)
     other = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
     other /= np.linalg.norm(other)
     third = np.cross(axis, other)

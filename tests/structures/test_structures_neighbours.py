@@ -88,6 +88,11 @@ def test_cutoff_is_exclusive():
     assert len(neighbour_list([[0, 0, 0], [1.5, 0, 0]], np.eye(3), False, 1.5).source) == 0
 
 
+@pytest.mark.parametrize(("cutoff", "n_edges"), [(5e-324, 0), (1e-9, 0), (3e-7, 2), (1e-6, 2)])
+def test_tiny_cutoffs(cutoff, n_edges):
+    assert len(neighbour_list([[0, 0, 0], [2e-7, 0, 0]], np.eye(3), False, cutoff).source) == n_edges
+
+
 @pytest.mark.parametrize("cutoff", [0, -1.0, np.nan, np.inf])
 def test_bad_cutoff(cutoff):
     with pytest.raises(InputError, match="cutoff"):

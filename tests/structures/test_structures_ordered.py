@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,10 @@ def test_neel_by_wave_vector_finds_the_sublattices_of_disordered_lattices():
         nearest = np.linalg.norm(sites.positions[:, None] - full.positions[None], axis=-1).argmin(1)
         sign = (-1) ** full.positions[nearest].sum(1).round().astype(int)
         assert abs((spins[:, 0] * sign).sum()) == sites.n_sites
+        # wherever the origin is, also where cos(q.R) is zero on every site
+        elsewhere = replace(sites, positions=sites.positions + np.array([0.5, 0, 0]))
+        _, moved = state(elsewhere, order="neel", q=[np.pi, np.pi], axis=[1, 0, 0])
+        assert np.allclose(moved, spins) or np.allclose(moved, -spins)
 
 
 @pytest.mark.parametrize(("name", "cells"), [("triangular", [6, 3]), ("kagome", 3)])

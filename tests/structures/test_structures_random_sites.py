@@ -157,4 +157,10 @@ def test_the_sites_of_published_datasets_stay():
     """Frozen numbers: labels are found again by the definition alone, so its sites may never change."""
     sites = random_sites(100, rng=0)
     drawn = [sites.positions[17, 0], sites.positions[99, 1], sites.spins[50, 2]]
+    # nothing more is drawn: the seeds of the noise of simulations come next
+    rng, by_hand = np.random.default_rng(0), np.random.default_rng(0)
+    RandomSites(100).sample(rng)
+    by_hand.uniform(size=(100, 2))
+    by_hand.normal(size=(100, 3))
+    assert rng.integers(2**63) == by_hand.integers(2**63)
     assert drawn == pytest.approx([4.8636456672454065, 6.427875546406378, 0.3453344167908942], rel=1e-12)
