@@ -58,7 +58,7 @@ def products(n_sites: int, args: argparse.Namespace, console: Console) -> None:
         "scipy, complex 2N x 2N": lambda: full @ spinors,
         "scipy, real N x N": lambda: sites.hopping @ real,
         "torch, real N x N": lambda: of_torch @ as_tensor,
-        f"compiled ({STEPS} steps)": lambda: recursion.moments(STEPS),
+        f"compiled ({STEPS} steps)": lambda: recursion.moments(STEPS, mixed=False),
     }
     times = interleaved(actions, max(args.repeats, 3))
     rows = table(f"H times {LANES} vectors, N = {n_sites:,}", "cpu", ("way", "ms a product", "spread", "GFLOP/s"))
