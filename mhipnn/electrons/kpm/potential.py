@@ -19,7 +19,7 @@ from ..species import per_site
 from .functional import Gradient, solve
 from .hamiltonian import Hamiltonian, entries_of, sparse_hopping
 from .regions import Block, local_regions, probing
-from .settings import KPM
+from .settings import KPM, solver_of
 from .spectra import Spectrum
 from .spectrum import Band, band, hopping_bounds, spin_length_bound
 
@@ -164,7 +164,16 @@ def evaluate(model: SDModel, settings: KPM, config: SpinConfiguration, forces: b
     )
 
 
-def spectrum(model: SDModel, settings: KPM, config: SpinConfiguration) -> Spectrum:
-    """Moments of the density of states of one configuration."""
+def spectrum(model: SDModel, config: SpinConfiguration) -> Spectrum:
+    """Moments of the density of states of one configuration, by the model's KPM solver.
+
+    A higher ``KPM(order=...)`` resolves finer: pi a/order with the Jackson kernel, a the half width of the band.
+
+    Raises:
+        InputError: the model's solver is exact.
+    """
+    settings = solver_of(model.solver, model.temperature)
+    if settings is None:
+        raise InputError("spectrum: the model's solver is 'exact'; take SDModel(solver=KPM(...)), or its levels")
     frozen = FrozenKPM(model, settings, [config])
-    return Spectrum(frozen.solve(0, config.spins).moments, frozen.band(0, config.spins))
+    return Spectrum(frozen.solve(0, config.spins, with_densities=False).moments, frozen.band(0, config.spins))
