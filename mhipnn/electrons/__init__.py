@@ -2,10 +2,12 @@
 
 from .hopping import ExponentialHopping, GaussianHopping, Hopping, PowerLawHopping
 from .hopping_shells import ShellHopping
+from .kpm import KPM
 from .occupation import DegeneracyWarning
 from .sd_model import ElectronicEvaluation, SDModel
 
 __all__ = [
+    "KPM",
     "DegeneracyWarning",
     "ElectronicEvaluation",
     "ExponentialHopping",

@@ -144,14 +144,16 @@ def test_sites_of_one_colour_are_apart(distance):
 
 
 def test_moments_of_a_ring():
-    # sum_k T_m(-cos k - ...): the band of a ring of n sites has mu_m = 0 unless n divides m
+    # levels -2 cos k of both spins, whatever the band that they are scaled to
     n = 24
     model = SDModel(0.0, 1.0, 0.5, hopping=Neighbours(), solver=KPM(order=60, radius=100.0))
-    found = spectrum(model, KPM(order=60, radius=100.0), chain(n))
+    found = spectrum(model, chain(n))
     levels = -2 * np.cos(2 * np.pi * np.arange(n) / n)
     x = (levels - found.band.centre) / found.band.half_width
     expected = 2 * np.cos(np.arange(61)[:, None] * np.arccos(x)).sum(1)
     assert np.abs(found.moments - expected).max() < 1e-10
+    with pytest.raises(InputError, match="solver is 'exact'"):
+        spectrum(SDModel(0.0, 1.0, 0.5), chain(n))
 
 
 @pytest.mark.parametrize("kernel", ["jackson", "lorentz"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,7 +20,10 @@ Entries = tuple[Array, Array, Array]
 
 
 class CPURecursion:
-    """Forward and backward recursion of all blocks; the last vectors of each block are kept between the two."""
+    """Forward and backward recursion of all blocks; the last vectors of each block are kept between the two.
+
+    What only densities and the estimate of the error need (``mixed``, ``densities``) can be left out.
+    """
 
     def __init__(self, H: ScaledHamiltonian, blocks: Sequence[Block], dtype: torch.dtype) -> None:
         real = torch.empty(0, dtype=dtype).numpy().dtype
@@ -27,8 +31,9 @@ class CPURecursion:
         self.pointer, self.index = H.pointer, H.index
         self.value, self.local = H.value.astype(real), H.local.astype(real)
         self.ends: list[Array] = []
+        self.scratch = threading.local()
 
-    def moments(self, half: int) -> list[Array]:
+    def moments(self, half: int, mixed: bool = True) -> list[Array]:
         """(2 half + 1, PAIRS, PARTS) of each block; see :func:`.kernels.forward`."""
 
         def one(block: Block) -> tuple[Array, Array]:
@@ -36,14 +41,15 @@ class CPURecursion:
             ends = np.empty((2, len(block.sites), ROW), self.real)
             pointer, index, value, _ = self._cut(block)
             amplitudes = block.amplitudes.astype(self.real)
-            forward(pointer, index, value, self.local[block.sites], block.rows, block.pairs, amplitudes, moments, ends)
+            start = block.rows, block.pairs, amplitudes
+            forward(pointer, index, value, self.local[block.sites], *start, mixed and block.local, moments, ends)
             return moments, ends
 
         ahead = _map(one, self.blocks)
         self.ends = [ends for _, ends in ahead]
         return [moments for moments, _ in ahead]
 
-    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[Entries]:
+    def gradients(self, weights: Array, with_bonds: bool, densities: bool = True) -> Iterator[Entries]:
         """Of each block: fields of its sites, derivatives by bonds, and which entries of T these are."""
         weights = weights.astype(self.real)
 
@@ -53,14 +59,15 @@ class CPURecursion:
             fields = np.empty((len(block.sites), FIELDS), self.real)
             bonds = np.empty(len(entries) if with_bonds else 0, self.real)
             local = self.local[block.sites]
-            backward(pointer, index, value, local, ends, weights, not block.local, fields, bonds)
+            backward(pointer, index, value, local, ends, weights, densities and not block.local, fields, bonds)
             return fields, bonds, entries if with_bonds else entries[:0]
 
         return iter(_map(one, range(len(self.blocks))))
 
     def _cut(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        where = np.full(len(self.local), -1)
-        return localise(block.sites, self.pointer, self.index, self.value, where)
+        if not hasattr(self.scratch, "where"):
+            self.scratch.where = np.full(len(self.local), -1)
+        return localise(block.sites, self.pointer, self.index, self.value, self.scratch.where)
 
 
 def _map(function: Callable[..., Result], items: Sequence[object]) -> list[Result]:

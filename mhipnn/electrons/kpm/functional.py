@@ -33,16 +33,16 @@ class Gradient:
     (N, 3) estimates the same less well, from the density matrix itself at ``CHECK`` times the order, of each site in
     its region or as Tr(T_m P_i sigma T_m) of the probes: the difference shows how wrong the first may be. ``density``
     and ``site_energy`` (N,) come with it and sum to N_e and E. ``moments`` (order + 1,): sum_r <r|T_m|r>. ``bonds``:
-    dE/dT_ij of each entry of T, or None.
+    dE/dT_ij of each entry of T. What was not asked for is None.
     """
 
     energy: float
     mu: float
     moments: Array
     spin: Array
-    spin_again: Array
-    density: Array
-    site_energy: Array
+    spin_again: Array | None
+    density: Array | None
+    site_energy: Array | None
     bonds: Array | None
 
 
@@ -55,6 +55,7 @@ def solve(
     dtype: torch.dtype = torch.float64,
     device: torch.device = CPU,
     with_bonds: bool = False,
+    with_densities: bool = True,
     plain: bool = False,
 ) -> Gradient:
     """E = sum_r <r|omega(H)|r> (+ mu N_e) over the vectors of all blocks, and its derivatives.
@@ -74,7 +75,7 @@ def solve(
         recursion: CPURecursion | TorchRecursion = CPURecursion(scaled(H, band), blocks, dtype)
     else:
         recursion = TorchRecursion(scaled(H, band), blocks, dtype, device)
-    of_blocks = recursion.moments(half)
+    of_blocks = recursion.moments(half, with_densities)
     moments = np.sum([one[:, :, 0].sum(1) for one in of_blocks], axis=0)
     require_inside(moments)
     mu = _chemical_potential(moments, band, ensemble)
@@ -83,11 +84,13 @@ def solve(
     weights = np.hstack([quadratic_weights(series) for series in (energy, number, check)])
     fields, bonds = np.zeros((len(H.onsite), FIELDS)), np.zeros(H.hopping.nnz if with_bonds else 0)
     # in the order of the blocks, whatever the number of threads
-    for block, (own, by_bond, entries) in zip(blocks, recursion.gradients(weights, with_bonds), strict=True):
+    for block, (own, by_bond, entries) in zip(
+        blocks, recursion.gradients(weights, with_bonds, with_densities), strict=True
+    ):
         fields[block.sites] += own
         bonds[entries] += by_bond
     for block, of_block in zip(blocks, of_blocks, strict=True):
-        if block.local:
+        if with_densities and block.local:
             sites, of_sites = block.sites[block.rows], of_block[:, block.pairs]
             fields[sites, 3] = number @ of_sites[:, :, 0]
             fields[sites, 4:7] = np.tensordot(check, of_sites[:, :, 1:], (0, 0))
@@ -98,9 +101,9 @@ def solve(
         mu=mu,
         moments=moments,
         spin=fields[:, :3] / band.half_width,
-        spin_again=fields[:, 4:7],
-        density=fields[:, 3],
-        site_energy=fields[:, 7] + number_energy / len(fields),
+        spin_again=fields[:, 4:7] if with_densities else None,
+        density=fields[:, 3] if with_densities else None,
+        site_energy=fields[:, 7] + number_energy / len(fields) if with_densities else None,
         bonds=bonds / band.half_width if with_bonds else None,
     )
 

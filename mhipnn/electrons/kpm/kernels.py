@@ -55,12 +55,12 @@ def localise(sites, pointer, index, value, where):
 
 
 @kernel
-def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends):
+def forward(pointer, index, value, local, rows, pairs, amplitudes, mixed, moments, ends):
     """Moments Re<r s|T_m|r s'> of each pair, m = 0 .. 2P, and the last vectors alpha_P, alpha_{P-1} of the recursion.
 
     ``pointer, index, value``: 2 T/a; ``local`` (n, 4): 2/a times diagonal and x, y, z of minus the field on the spin;
     ``rows, pairs, amplitudes``: the vectors r; ``moments`` (2P + 1, PAIRS, PARTS), charge and spin of the matrix in
-    s, s', and ``ends`` (2, n, ROW) are written.
+    s, s' (x and y stay 0 unless ``mixed``), and ``ends`` (2, n, ROW) are written.
     """
     n, half = len(local), (len(moments) - 1) // 2
     now, last = ends[0], ends[1]
@@ -72,7 +72,7 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
             now[rows[k], lane] = amplitudes[k]
     norm, overlap = np.zeros(2 * ROW, value.dtype), np.zeros(2 * ROW, value.dtype)
     for i in range(n):
-        _overlap(now, now, i, norm)
+        _overlap(now, now, i, mixed, norm)
     _moment(norm, moments[0])
     for m in range(half):
         norm[:], overlap[:] = 0, 0
@@ -81,8 +81,8 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
             if m == 0:
                 for k in range(ROW):
                     last[i, k] *= value.dtype.type(0.5)
-            _overlap(last, last, i, norm)
-            _overlap(last, now, i, overlap)
+            _overlap(last, last, i, mixed, norm)
+            _overlap(last, now, i, mixed, overlap)
         now, last = last, now
         _moment(overlap, moments[2 * m + 1])
         _moment(norm, moments[2 * m + 2])
@@ -99,10 +99,12 @@ def forward(pointer, index, value, local, rows, pairs, amplitudes, moments, ends
 
 
 @kernel
-def _overlap(a, b, i, sums):
-    """Adds site i to a_s* b_s of all vectors, by component, then to real and imaginary parts of a_up* b_down."""
+def _overlap(a, b, i, mixed, sums):
+    """Adds site i to a_s* b_s of all vectors, by component, and if ``mixed`` to a_up* b_down."""
     for k in range(ROW):
         sums[k] += a[i, k] * b[i, k]
+    if not mixed:
+        return
     for c in range(0, ROW, 2 * LANES):
         for k in range(c, c + PAIRS):
             up_re, up_im = a[i, k], a[i, k + LANES]

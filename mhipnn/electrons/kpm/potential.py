@@ -19,7 +19,7 @@ from ..species import per_site
 from .functional import Gradient, solve
 from .hamiltonian import Hamiltonian, entries_of, sparse_hopping
 from .regions import Block, local_regions, probing
-from .settings import KPM
+from .settings import KPM, solver_of
 from .spectra import Spectrum
 from .spectrum import Band, band, hopping_bounds, spin_length_bound
 
@@ -77,14 +77,16 @@ class FrozenKPM:
         expected = (len(self.sites), self.n_sites, 3)
         if tuple(spins.shape) != expected:
             raise InputError(f"spins: expected shape {expected}, got {tuple(spins.shape)}")
-        states = [self.solve(r, one) for r, one in enumerate(spins.detach().double().cpu().numpy())]
+        states = [
+            self.solve(r, one, with_densities=False) for r, one in enumerate(spins.detach().double().cpu().numpy())
+        ]
         fields = np.stack([sites.J[:, None] * state.spin for sites, state in zip(self.sites, states, strict=True)])
         energies = np.array([state.energy for state in states])
         return torch.as_tensor(energies).to(self.device, self.dtype), torch.as_tensor(fields).to(
             self.device, self.dtype
         )
 
-    def solve(self, replica: int, spins: Array, with_bonds: bool = False) -> Gradient:
+    def solve(self, replica: int, spins: Array, with_bonds: bool = False, with_densities: bool = True) -> Gradient:
         """The electrons of one replica at spins (N, 3), as numpy arrays.
 
         Raises:
@@ -99,7 +101,8 @@ class FrozenKPM:
         sites, scale = self.sites[replica], self.band(replica, spins)
         H = Hamiltonian(sites.hopping, sites.onsite, sites.J[:, None] * spins)
         order = self.settings.chosen_order(self.ensemble.temperature, scale)
-        return solve(H, scale, sites.blocks, order, self.ensemble, self.dtype, self.device, with_bonds)
+        wanted = with_bonds, with_densities
+        return solve(H, scale, sites.blocks, order, self.ensemble, self.dtype, self.device, *wanted)
 
     def band(self, replica: int, spins: Array) -> Band:
         """The interval that holds all levels at these spins."""
@@ -142,6 +145,8 @@ def evaluate(model: SDModel, settings: KPM, config: SpinConfiguration, forces: b
     frozen = FrozenKPM(model, settings, [config])
     sites = frozen.sites[0]
     state = frozen.solve(0, config.spins, with_bonds=forces)
+    if state.spin_again is None or state.site_energy is None or state.density is None:
+        raise RuntimeError("densities were asked for")
     local_field, again = sites.J[:, None] * state.spin, sites.J[:, None] * state.spin_again
     torques = torque(config.spins, local_field)
     return KPMEvaluation(
@@ -159,7 +164,16 @@ def evaluate(model: SDModel, settings: KPM, config: SpinConfiguration, forces: b
     )
 
 
-def spectrum(model: SDModel, settings: KPM, config: SpinConfiguration) -> Spectrum:
-    """Moments of the density of states of one configuration."""
+def spectrum(model: SDModel, config: SpinConfiguration) -> Spectrum:
+    """Moments of the density of states of one configuration, by the model's KPM solver.
+
+    A higher ``KPM(order=...)`` resolves finer: pi a/order with the Jackson kernel, a the half width of the band.
+
+    Raises:
+        InputError: the model's solver is exact.
+    """
+    settings = solver_of(model.solver, model.temperature)
+    if settings is None:
+        raise InputError("spectrum: the model's solver is 'exact'; take SDModel(solver=KPM(...)), or its levels")
     frozen = FrozenKPM(model, settings, [config])
-    return Spectrum(frozen.solve(0, config.spins).moments, frozen.band(0, config.spins))
+    return Spectrum(frozen.solve(0, config.spins, with_densities=False).moments, frozen.band(0, config.spins))

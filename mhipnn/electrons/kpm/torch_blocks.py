@@ -25,12 +25,14 @@ class TorchRecursion:
     def __init__(self, H: ScaledHamiltonian, blocks: Sequence[Block], dtype: torch.dtype, device: torch.device) -> None:
         self.groups = [_Group(H, chosen, dtype, device) for chosen in _grouped(blocks)]
 
-    def moments(self, half: int) -> list[Array]:
+    def moments(self, half: int, mixed: bool = True) -> list[Array]:
         return [moments for group in self.groups for moments in group.moments(half)]
 
-    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
+    def gradients(
+        self, weights: Array, with_bonds: bool, densities: bool = True
+    ) -> Iterator[tuple[Array, Array, Array]]:
         for group in self.groups:
-            yield from group.gradients(weights, with_bonds)
+            yield from group.gradients(weights, with_bonds, densities)
 
 
 def _grouped(blocks: Sequence[Block]) -> Iterator[list[Block]]:
@@ -108,17 +110,20 @@ class _Group:
         rows = torch.stack([upper + lower, 2 * mixed.real, -2 * mixed.imag, upper - lower], -1).double()
         return rows.new_zeros(len(self.blocks), PAIRS, PARTS).index_add_(0, self.block, rows)
 
-    def gradients(self, weights: Array, with_bonds: bool) -> Iterator[tuple[Array, Array, Array]]:
+    def gradients(self, weights: Array, with_bonds: bool, densities: bool) -> Iterator[tuple[Array, Array, Array]]:
         half = len(weights) - 1
         e, o = weights[:, :2].T.tolist()
         after, now = self.ends  # alpha_{m+1}, alpha_m
         beta, beyond = 2 * e[half] * after + o[half - 1] * now, torch.zeros_like(now)
         fields = now.new_zeros(len(now), FIELDS)
         bonds = now.new_zeros(len(self.row) if with_bonds else 0)
-        self._densities(fields, after, after, weights[half])
+        densities = densities and not self.blocks[0].local
+        if densities:
+            self._densities(fields, after, after, weights[half])
         for m in range(half - 1, -1, -1):
             kappa = 2 if m else 1
-            self._densities(fields, now, after, weights[m])
+            if densities:
+                self._densities(fields, now, after, weights[m])
             fields[:, :3] += kappa * _bilinear(beta, now)
             if with_bonds:
                 bonds += kappa * (beta[self.row] * now[self.column]).sum((1, 2, 3))
@@ -135,8 +140,6 @@ class _Group:
             yield field, bond, entries if with_bonds else entries[:0]
 
     def _densities(self, fields: Tensor, now: Tensor, after: Tensor, weights: Array) -> None:
-        if self.blocks[0].local:
-            return
         e, o, e_n, o_n, e_s, o_s = weights.tolist()
         norm, overlap = (now * now).sum((1, 2, 3)), (now * after).sum((1, 2, 3))
         fields[:, 3] += e_n * norm + o_n * overlap
