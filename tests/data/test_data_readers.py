@@ -235,6 +235,11 @@ def test_extxyz_mistakes_are_one_line(tmp_path, old, new, words):
     one_line(path, str(path), *words, keys={"field": "B"})
 
 
+def test_extxyz_cut_inside_its_last_number(tmp_path):
+    text = EXTXYZ.format(more=UNITS)[:-2]
+    one_line(write(tmp_path / "a.xyz", text), "may be truncated", keys={"field": "B"})
+
+
 def test_extxyz_without_frames_or_of_another_kind(tmp_path):
     one_line(write(tmp_path / "a.xyz", ""), "no configuration")
     (tmp_path / "b.xyz").write_bytes(bytes(range(256)))

@@ -69,6 +69,11 @@ def _frames(path: Path) -> list[Atoms]:
     from ase.io.extxyz import read_xyz
 
     with readable_as(path, "extended XYZ"), path.open(encoding="utf-8") as file:
+        text = file.read()
+        if text and not text.endswith("\n"):
+            # A number that lost its last digits is still a number: only the end of the line tells.
+            raise DatasetError(f"{path}: its last line has no end, it may be truncated; if it is whole, add a newline")
+        file.seek(0)
         return list(read_xyz(file, index=slice(None)))
 
 
