@@ -38,12 +38,6 @@ def fermi_expansion(mu: float, kT: float, centre: float, half_width: float, orde
     return coefficients(expit((mu - e) / kT), order)
 
 
-def fermi_slope_expansion(mu: float, kT: float, centre: float, half_width: float, order: int) -> Array:
-    """Of df/d mu = f (1 - f)/kT; 1/energy."""
-    f = expit((mu - centre - half_width * nodes(order)) / kT)
-    return coefficients(f * (1 - f) / kT, order)
-
-
 def quadratic_weights(c: Array) -> Array:
     """(P + 1, 2): e_m, o_m with sum_{m<=2P} c_m <T_m> = sum_m e_m |alpha_m|^2 + o_m Re<alpha_{m+1}|alpha_m>.
 
