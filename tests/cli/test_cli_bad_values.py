@@ -34,7 +34,6 @@ def call(tmp_path, monkeypatch, capsys):
         ("data.potential.filling=3", "filling"),
         ("data.potential.filling=-0.1", "filling"),
         ("data.potential.temperature=-1", "temperature"),
-        ("data.potential.temperature=-1", "temperature"),
         ("data.potential.temperature=nan", "temperature"),
         ("data.structure.r_min=2", "r_min"),
         ("data.structure.n_sites=0", "n_sites"),
