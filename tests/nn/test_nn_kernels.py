@@ -231,6 +231,14 @@ def test_shares_cover_all_rows_once_and_run_in_threads_after_a_fork_too():
         assert child.exitcode == 0
 
 
+def test_parallel_loops_keep_to_one_thread_after_a_fork(monkeypatch):
+    with torch_threads(2):
+        assert compiled.parallel_shares(10_000) == min(2, compiled.numba.config.NUMBA_NUM_THREADS)
+        assert compiled.parallel_shares(10) == 1
+        monkeypatch.setattr(compiled, "_forked", True)
+        assert compiled.parallel_shares(10_000) == 1
+
+
 def test_an_error_in_a_share_is_raised():
     def fail(number):
         if number:

@@ -14,14 +14,18 @@ from torch import Tensor
 
 _MIN_ROWS = 64  # a share of fewer sites costs more to hand out than it saves
 _pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads
+_forked = False
 
 
-def kernel(function: Any) -> Any:
+def kernel(function: Any = None, *, parallel: bool = False) -> Any:
     """Compile for this CPU at the first call; kept on disk for the next process where a place is writable.
 
-    Compiled code runs without Python's lock. numba's own parallel loops would compile every kernel a second time.
+    Compiled code runs without Python's lock. ``parallel`` loops hand out shares in microseconds, as the steps of a
+    training need, but compile what they call once more: whatever runs longer is shared out by :func:`in_threads`.
     """
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    if function is None:
+        return lambda f: kernel(f, parallel=parallel)
+    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "parallel": parallel}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
@@ -47,6 +51,21 @@ def shares(n_rows: int) -> list[tuple[int, int]]:
     return [(n_rows * share // n, n_rows * (share + 1) // n) for share in range(n)]
 
 
+def parallel_shares(n_rows: int) -> int:
+    """How many shares a parallel loop may hand out; one after a fork, which GNU OpenMP does not survive."""
+    n = min(len(shares(n_rows)), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    if n < 2 or _forked:
+        return 1
+    numba.set_num_threads(n)
+    return n
+
+
+@kernel
+def bounds(share, n_shares, n_rows):
+    """First row of a share and of the next."""
+    return n_rows * share // n_shares, n_rows * (share + 1) // n_shares
+
+
 def in_threads(function: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
     """function(*call) for every call, the first in this thread and each other one in a thread of its own."""
     first, *others = calls
@@ -58,5 +77,11 @@ def in_threads(function: Callable[..., object], calls: Sequence[Sequence[Any]]) 
         future.result()
 
 
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+    _pools.clear()  # a fork takes none of its parent's threads along
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # a fork takes none of its parent's threads along
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import prange
 from torch import Tensor
 
-from .compiled import array, in_threads, kernel, shares
+from .compiled import array, bounds, in_threads, kernel, parallel_shares, shares
 from .tile import combine, dot, gemm, hadamard, outer, prefetch
 
 _FEW = 4  # features: so narrow that vectors of them do not pay
@@ -21,7 +22,11 @@ def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, 
     """See ``reference.message_sum``."""
     out = s.new_empty(len(s), s.shape[1] * P.shape[1], z.shape[1]) if into is None else into
     arrays = [array(tensor) for tensor in (s, P, z, index, counts, out)]
-    in_threads(_message_sum, [(*arrays, into is not None, *share) for share in shares(len(s))])
+    n_shares = parallel_shares(len(s))
+    if n_shares == 1:
+        _message_sum(*arrays, into is not None, 0, len(s))
+    else:
+        _message_sum_in_shares(*arrays, into is not None, n_shares)
     return out
 
 
@@ -36,9 +41,16 @@ def adjoint(
     """
     (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)] + results
-    wanted = (for_s, 0 if for_P else P.shape[1], of_z is not None, False)
-    total = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
-    in_shares(lambda part, share: (*arrays, part, *wanted, *share), _adjoint, len(s), total)
+    wanted = (for_s, 0 if for_P else P.shape[1], of_z is not None)
+    n_shares = parallel_shares(len(s))
+    if n_shares == 1:
+        into = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
+        _adjoint(*arrays, into, *wanted, False, 0, len(s))
+        return of_s, of_P
+    parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))
+    _adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
+    if of_z is not None:
+        of_z += parts.sum(0)
     return of_s, of_P
 
 
@@ -61,6 +73,20 @@ def results_for(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> tuple[list
     results = [x.new_empty(x.shape) if want else None for x, want in zip(tensors, wanted, strict=True)]
     nothing = np.empty((0, 0, 0), array(tensors[0]).dtype)
     return results, [nothing if result is None else array(result) for result in results]
+
+
+@kernel(parallel=True)
+def _message_sum_in_shares(s, P, z, index, counts, out, accumulate, n_shares):
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        _message_sum(s, P, z, index, counts, out, accumulate, start, stop)
+
+
+@kernel(parallel=True)
+def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, first_P, for_z, n_shares):
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        _adjoint(s, P, z, c, index, counts, of_s, of_P, parts[share], for_s, first_P, for_z, False, start, stop)
 
 
 @kernel
