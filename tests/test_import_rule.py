@@ -14,7 +14,7 @@ import mhipnn
 PACKAGE = Path(mhipnn.__file__).parent
 # Left to right: a module may import from its own column and from those left of it.
 COLUMNS = (
-    ("errors", "threads", "atomic"),
+    ("errors", "threads", "atomic", "compilation"),
     ("configuration", "potential", "keys", "builtins", "registry", "explain", "config", "run_folder"),
     ("structures",),
     ("electrons",),

@@ -20,6 +20,8 @@ from .neighbourhood import Neighbourhood
 class CompiledMHIP:
     """Site terms and the gradient of their sum: what autograd does, without its records and with every buffer kept.
 
+    One call at a time: the buffers are the object's own.
+
     Args:
         blocks: interaction, on-site layers and readout of every block; their parameters are copied.
         l_max: highest Legendre order.
@@ -69,8 +71,8 @@ class _Block:
         self, interaction: Interaction, onsite: nn.Sequential, readout: nn.Linear, s: np.ndarray, z: np.ndarray
     ) -> None:
         self._s, self._z = s, z
-        self._V = array(interaction.message.weight)
-        self._turned = array(interaction.message.weight.t())
+        self._V = array(interaction.message.weight).copy()
+        self._turned = np.ascontiguousarray(self._V.T)
         layers: list[Any] = [interaction.self_interaction]
         layers += [linear for layer in onsite for linear in (layer.expand, layer.project)]
         parameters = parameters_to_vector(p for layer in (*layers, readout) for p in (layer.weight, layer.bias))

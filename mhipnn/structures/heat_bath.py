@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numba
-
-
-def _compiled(function: Any) -> Any:
-    """Compiled for this CPU; kept on disk for the next process where a place is writable."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
+from ..compilation import compiled
 
 
-@_compiled
+@compiled()
 def _field(spins, first, source, coupling, i):
     """b_i = sum_j J_ij S_j."""
     x = y = z = 0.0
@@ -28,7 +19,7 @@ def _field(spins, first, source, coupling, i):
     return x, y, z
 
 
-@_compiled
+@compiled()
 def _cosine(x, u):
     """cos(theta) with the density exp(x cos(theta)) on [-1, 1]: the inverse of its distribution at 0 < u <= 1."""
     if x < 1e-8:
@@ -36,7 +27,7 @@ def _cosine(x, u):
     return min(1.0, max(-1.0, 1 + math.log(u + (1 - u) * math.exp(-2 * x)) / x))
 
 
-@_compiled
+@compiled()
 def _around(x, y, z, cosine, phi):
     """The unit vector at polar angle acos(cosine) and azimuth phi around the unit vector (x, y, z).
 
@@ -54,7 +45,7 @@ def _around(x, y, z, cosine, phi):
     )
 
 
-@_compiled
+@compiled()
 def sweep(spins, first, source, coupling, inverse_temperature, uniforms):
     """Heat bath of every spin in turn, then over-relaxation of every spin in turn; ``spins`` (N, 3) change in place.
 

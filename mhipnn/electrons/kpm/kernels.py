@@ -7,10 +7,9 @@ A row of a block holds ``PAIRS`` pairs of vectors: for each of up (real, imagina
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
+
+from ...compilation import compiled
 
 PAIRS = 4
 LANES = 2 * PAIRS  # each pair is one amplitude for spin up, and the same one for spin down
@@ -19,13 +18,7 @@ PARTS = 4  # of the moments of a pair: charge and spin x, y, z
 FIELDS = 8  # per site: -dE/dh x, y, z; then from T_m P_i T_m density, spin x, y, z and grand potential
 
 
-def kernel(function: Any) -> Any:
-    """Compile for this CPU at the first call; kept on disk for the next process where a place is writable."""
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "reassoc"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(**options)(function)
+kernel = compiled(error_model="numpy", boundscheck=False, fastmath={"contract", "reassoc"})
 
 
 @kernel

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ...compilation import compiled
 from ...configuration import Array, SpinConfiguration
 from .kernels import PAIRS
 
@@ -74,7 +74,7 @@ def colouring(config: SpinConfiguration, distance: float) -> Sites:
     return colours
 
 
-@numba.njit
+@compiled()
 def _colour(colours, centres, starts, members):  # type: ignore[no-untyped-def]
     taken = np.zeros(len(colours) + 1, np.int64)  # the last centre (plus one) that met this colour nearby
     for k, site in enumerate(centres):

@@ -12,24 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...compilation import compiled
+
 _MIN_ROWS = 64  # a share of fewer sites costs more to hand out than it saves
 _pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads
 _forked = False
 
 
 def kernel(function: Any = None, *, parallel: bool = False) -> Any:
-    """Compile for this CPU at the first call; kept on disk for the next process where a place is writable.
+    """Compiled without the checks of Python's arithmetic and indices.
 
-    Compiled code runs without Python's lock. ``parallel`` loops hand out shares in microseconds, as the steps of a
-    training need, but compile what they call once more: whatever runs longer is shared out by :func:`in_threads`.
+    ``parallel`` loops hand out shares in microseconds, as the steps of a training need, but compile what they call once
+    more: whatever runs longer is shared out by :func:`in_threads`.
     """
-    if function is None:
-        return lambda f: kernel(f, parallel=parallel)
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "parallel": parallel}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(**options)(function)
+    decorate = compiled(error_model="numpy", boundscheck=False, parallel=parallel)
+    return decorate if function is None else decorate(function)
 
 
 def array(tensor: Tensor) -> np.ndarray:

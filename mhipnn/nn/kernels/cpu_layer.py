@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from .compiled import array, in_threads, kernel, shares
-from .cpu_message import _adjoint, _message_sum, in_shares, results_for
+from .cpu_message import _adjoint, _message_sum, results_for
 from .tile import gemm
 
 _GROUP = 16  # sites whose sums lie in the cache together
@@ -49,8 +49,13 @@ def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z:
     Those by the invariants from ``first_P`` on are wanted; ``add_to_P`` adds them to what is there.
     """
     *given, of_z = arrays
+    first, *others = shares(len(given[0]))
+    parts = np.zeros((len(others), *of_z.shape), of_z.dtype)  # each share but the first adds to one of its own
+    calls = [(of_z, first), *zip(parts, others, strict=True)]
     wanted = (for_s, first_P, for_z, add_to_P)
-    in_shares(lambda part, share: (*given, part, *wanted, *share), _layer_adjoint, len(given[0]), of_z)
+    in_threads(_layer_adjoint, [(*given, part, *wanted, *share) for part, share in calls])
+    for part in parts:
+        of_z += part
 
 
 @kernel

@@ -5,14 +5,13 @@ Compiled by numba for the CPU at hand. Sites are shared out over as many threads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, in_threads, kernel, parallel_shares, shares
+from .compiled import array, bounds, kernel, parallel_shares
 from .tile import combine, dot, gemm, hadamard, outer, prefetch
 
 _FEW = 4  # features: so narrow that vectors of them do not pay
@@ -52,20 +51,6 @@ def adjoint(
     if of_z is not None:
         of_z += parts.sum(0)
     return of_s, of_P
-
-
-def in_shares(
-    call: Callable[[np.ndarray, tuple[int, int]], Sequence[Any]],
-    function: Callable[..., object],
-    n_rows: int,
-    total: np.ndarray,
-) -> None:
-    """function(*call(part, share)) for all shares of the rows, each with a part of its own, then added to ``total``."""
-    first, *others = shares(n_rows)
-    parts = np.zeros((len(others), *total.shape), total.dtype)
-    in_threads(function, [call(total, first), *(call(part, share) for part, share in zip(parts, others, strict=True))])
-    for part in parts:
-        total += part
 
 
 def results_for(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> tuple[list[Tensor | None], list[np.ndarray]]:
@@ -156,22 +141,9 @@ def _adjoint(s, P, z, c, index, counts, of_s, of_P, of_z, for_s, first_P, for_z,
             of_P[i] = 0
         if for_P and narrow:
             _of_few_features(
-                flat_of_P,
-                at_P,
-                flat_s,
-                at_s,
-                flat_z,
-                places,
-                flat_c,
-                at_c,
-                n,
-                n_slots,
-                n_nu,
-                n_l,
-                n_features,
-                first_P,
-                near,
-            )
+                flat_of_P, at_P, flat_s, at_s, flat_z, places, flat_c, at_c,
+                n, n_slots, n_nu, n_l, n_features, first_P, near,
+            )  # fmt: skip
         if for_z or (for_P and not narrow):  # listened[k, (l, a)] = sum_nu s c serves both
             gemm(listened, 0, columns, flat_s, at_s, 1, n_slots, flat_c, at_c, columns, n, columns, n_nu, False)
         if for_P and not narrow:
