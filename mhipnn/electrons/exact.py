@@ -13,7 +13,9 @@ from torch import Tensor
 from ..errors import InputError
 from .hamiltonian import Bonds, along_bonds
 from .hopping import Hopping
+from .level_sums import SiteSums, bond_orders, site_sums
 from .occupation import (
+    NEGLIGIBLE,
     chemical_potential,
     fermi,
     fermi_level,
@@ -22,9 +24,6 @@ from .occupation import (
     step_filling,
     warn_of_degeneracy,
 )
-
-NEGLIGIBLE = 1e-20
-"""Occupation, below the last bit of every density that it adds to."""
 
 
 @dataclass(frozen=True)
@@ -72,38 +71,35 @@ class ElectronicState:
         return int((self.occupation > NEGLIGIBLE).any(0).sum())
 
     @cached_property
-    def planes(self) -> Tensor:
-        """Re up, Im up, Re down, Im down of the occupied orbitals, (R, 4, M, N): sums over levels run along memory."""
-        parts = torch.view_as_real(self.orbitals[..., : self.n_occupied].permute(0, 3, 1, 2))
-        return parts.permute(0, 3, 4, 1, 2).flatten(1, 2).contiguous()
+    def levels_first(self) -> Tensor:
+        """Real and imaginary parts of the orbitals as the eigensolver leaves them, (R, 2N, N, 4): level, site, part."""
+        return torch.view_as_real(self.orbitals.permute(0, 3, 1, 2)).flatten(3).contiguous()
+
+    @cached_property
+    def site_sums(self) -> SiteSums:
+        """Density, local grand potential and spin density, in one pass over the orbitals."""
+        return site_sums(self.levels_first, self.n_occupied, self.occupation, self.omega)
 
     def site_energy(self) -> Tensor:
         """Local grand potential sum_n |psi_n(i)|^2 omega(e_n), plus mu N_e / N at fixed N_e; (R, N), sums to E."""
-        n_sites = self.orbitals.shape[1]
-        return self._site_sum(self.omega) + (self.number_energy / n_sites)[:, None]
+        return self.site_sums.grand_potential + (self.number_energy / self.orbitals.shape[1])[:, None]
 
     def density(self) -> Tensor:
         """Electrons on each site, <c+_i c_i>, (R, N)."""
-        return self._site_sum(self.occupation)
+        return self.site_sums.density
 
     def spin_density(self) -> Tensor:
         """<c+_i sigma c_i>, (R, N, 3)."""
-        up_re, up_im, down_re, down_im = self.planes.unbind(1)
-        weight = self.occupation[:, : self.n_occupied, None].to(up_re.dtype)
-        x = 2 * ((up_re * down_re + up_im * down_im) * weight).sum(1)
-        y = 2 * ((up_re * down_im - up_im * down_re) * weight).sum(1)
-        z = ((up_re**2 + up_im**2 - down_re**2 - down_im**2) * weight).sum(1)
-        return torch.stack([x, y, z], -1)
+        return self.site_sums.spin
 
-    def bond_order(self) -> Tensor:
-        """Re sum_s <c+_is c_js>, (R, N, N)."""
-        # real and imaginary parts one after another: Re(a* b) is one real matrix product
-        parts = self.planes.flatten(1, 2)
-        weight = self.occupation[:, : self.n_occupied].to(parts.dtype).repeat(1, 4)[:, :, None]
-        return (parts * weight).mT @ parts
+    def bond_order(self, bonds: Bonds, replica: int = 0) -> Tensor:
+        """Re sum_s <c+_is c_js> on each bond, (E,) float64."""
+        arrays = (self.levels_first[replica], self.n_occupied, self.occupation[replica])
+        return bond_orders(*arrays, bonds.receiver, bonds.source)
 
     def bond_currents(self, bonds: Bonds, hopping: Hopping, replica: int = 0) -> Tensor:
-        """I = 2 t(r_ij) Im sum_s <c+_is c_js>, electrons per time that flow along each bond from j to i, (E,) float64.
+        """I = 2 t(r_ij) Im sum_s <c+_is c_js>, electrons per time that flow along each bond from j to i (less than 0:
+        from i to j), (E,) float64.
 
         From dn_i/dt = i [H, n_i] = sum_j I_(j -> i); in equilibrium the currents into every site add up to zero.
         """
@@ -138,16 +134,6 @@ class ElectronicState:
         if broadening == "lorentzian":
             return (1 / (1 + x**2)).sum(-1) / (math.pi * width)
         raise InputError(f"broadening: expected gaussian or lorentzian, got {broadening!r}")
-
-    @cached_property
-    def _weight(self) -> Tensor:
-        """|psi_n(i)|^2 of the occupied levels, (R, M, N)."""
-        return self.planes.square().sum(1)
-
-    def _site_sum(self, per_level: Tensor) -> Tensor:
-        """sum_n |psi_n(i)|^2 a_n, (R, N), where a_n vanishes as the occupation does."""
-        weight = self._weight
-        return (per_level[:, None, : self.n_occupied].to(weight.dtype) @ weight).squeeze(1)
 
 
 def solve(H: Tensor, ensemble: Ensemble) -> ElectronicState:
@@ -186,16 +172,16 @@ def fill(levels: Tensor, orbitals: Tensor, ensemble: Ensemble) -> ElectronicStat
     return ElectronicState(levels, orbitals, occupation, omega, mu, number_energy)
 
 
-def forces(bond_order: Tensor, bonds: Bonds, slopes: Tensor) -> Tensor:
+def forces(n_sites: int, bond_order: Tensor, bonds: Bonds, slopes: Tensor) -> Tensor:
     """F_i = -dE/dR_i = 2 sum_j sum_images t'(r_ij) Re<c+_i c_j> (unit vector i -> j), (N, 3).
 
-    Hellmann-Feynman; the 2 is that each bond is met from both its ends, which pull alike.
+    Hellmann-Feynman; the 2 is the Hermitian conjugate.
 
     Args:
-        bond_order: (N, N), Re sum_s <c+_is c_js>.
-        bonds: all directed bonds.
+        bond_order: (E,), Re sum_s <c+_is c_js> on each bond.
+        bonds: all bonds of N sites.
         slopes: (E,), dt/dr on each bond, energy/length.
     """
-    pull = 2 * slopes * bond_order.double()[bonds.receiver, bonds.source]
-    result = torch.zeros(len(bond_order), 3, dtype=torch.float64, device=bond_order.device)
-    return result.index_add_(0, bonds.receiver, pull[:, None] * bonds.direction)
+    pull = (2 * slopes * bond_order)[:, None] * bonds.direction
+    result = torch.zeros(n_sites, 3, dtype=torch.float64, device=bond_order.device)
+    return result.index_add_(0, bonds.receiver, pull).index_add_(0, bonds.source, pull, alpha=-1)

@@ -17,7 +17,7 @@ from .hopping import Hopping
 
 
 class Bonds(NamedTuple):
-    """Directed bonds j -> i of one configuration, every periodic image its own bond."""
+    """Bonds j -> i of one configuration: each once, every periodic image its own."""
 
     source: Tensor
     """(E,) j."""
@@ -30,7 +30,7 @@ class Bonds(NamedTuple):
 
 
 def bonds(config: SpinConfiguration, r_cut: float, device: torch.device) -> Bonds:
-    """All bonds shorter than r_cut, each in both directions: first one way, then, in the same order, the other.
+    """All bonds shorter than r_cut.
 
     Raises:
         InputError: two sites at the same place.
@@ -43,13 +43,7 @@ def bonds(config: SpinConfiguration, r_cut: float, device: torch.device) -> Bond
     if distance.size and distance.min() == 0:
         neighbour_list(config.positions, config.cell, config.pbc, r_cut)  # says which sites
     direction = np.stack([x, y, z], 1) / distance[:, None]
-    arrays = (
-        np.concatenate([source, receiver]),
-        np.concatenate([receiver, source]),
-        np.concatenate([distance, distance]),
-        np.concatenate([direction, -direction]),
-    )
-    return Bonds(*(torch.as_tensor(array, device=device) for array in arrays))
+    return Bonds(*(torch.as_tensor(array, device=device) for array in (source, receiver, distance, direction)))
 
 
 def hopping_matrix(n_sites: int, bonds: Bonds, hopping: Hopping) -> Tensor:
@@ -62,8 +56,7 @@ def hopping_matrix(n_sites: int, bonds: Bonds, hopping: Hopping) -> Tensor:
     flat = torch.zeros(n_sites * n_sites, dtype=torch.float64, device=bonds.distance.device)
     flat.index_add_(0, bonds.receiver * n_sites + bonds.source, amplitudes)
     matrix = flat.view(n_sites, n_sites)
-    # i -> j and j -> i round differently in the last bit
-    return (matrix + matrix.T) / 2
+    return matrix + matrix.T
 
 
 def along_bonds(function: Callable[[Tensor], Tensor], hopping: Hopping, bonds: Bonds) -> Tensor:

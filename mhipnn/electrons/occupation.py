@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from ..compilation import compiled
+
 MAX_ITERATIONS = 100
+NEGLIGIBLE = 1e-20
+"""Occupation, or share of a sum, below the last bit of whatever it adds to."""
 
 
 class DegeneracyWarning(UserWarning):
@@ -46,41 +50,68 @@ def chemical_potential(levels: Tensor, n_electrons: float, kT: float) -> Tensor:
     Returns:
         (R,) float64.
     """
+    array = np.ascontiguousarray(levels.cpu().numpy())
+    return torch.as_tensor(_chemical_potential(array, float(n_electrons), float(kT)), device=levels.device)
+
+
+@compiled(error_model="numpy")
+def _chemical_potential(levels, n_electrons, kT):  # type: ignore[no-untyped-def]
+    n_replicas, n_levels = levels.shape
     m = math.floor(n_electrons)
-    below, above = levels[:, :m], levels[:, m:]
-    log_rest = torch.full_like(levels[:, :1], math.log(n_electrons - m)) if n_electrons > m else None
-    # at these ends at most (at least) N_e electrons fit even if all levels sat at the band edge
-    n_levels = levels.shape[1]
-    # the bracket is a matter of one number per replica: numpy does it with less ado than torch
-    edges = levels[:, [max(m - 1, 0), m, 0, -1]].cpu().numpy().T
-    low = edges[2] - kT * (1 + max(0.0, math.log(n_levels / n_electrons)))
-    high = edges[3] + kT * (1 + max(0.0, math.log(n_levels / (n_levels - n_electrons))))
-    mu = (edges[0] + edges[1]) / 2 if m > 0 and n_electrons == m else edges[1].copy()
-    for _ in range(MAX_ITERATIONS):
-        at = torch.as_tensor(mu, device=levels.device)
-        imbalance, slope = _log_imbalance(below, above, log_rest, at, kT).cpu().numpy()
-        low = np.where(imbalance <= 0, mu, low)
-        high = np.where(imbalance >= 0, mu, high)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            new = mu - imbalance / slope
-        new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
-        step = np.abs(new - mu)
-        mu = new
-        if (step <= 1e-13 * np.maximum(np.abs(mu), max(1.0, kT))).all():
+    mu = np.empty(n_replicas)
+    for replica in range(n_replicas):
+        e = levels[replica]
+        # at these ends at most (at least) N_e electrons fit even if all levels sat at the band edge
+        low = e[0] - kT * (1 + max(0.0, math.log(n_levels / n_electrons)))
+        high = e[-1] + kT * (1 + max(0.0, math.log(n_levels / (n_levels - n_electrons))))
+        at = (e[m - 1] + e[m]) / 2 if m > 0 and n_electrons == m else e[m]
+        for _ in range(MAX_ITERATIONS):
+            imbalance, slope = _log_imbalance(e, m, n_electrons - m, at, kT)
+            if imbalance <= 0:
+                low = at
+            if imbalance >= 0:
+                high = at
+            new = at - imbalance / slope
+            if not low <= new <= high:
+                new = (low + high) / 2
+            step, at = abs(new - at), new
+            if step <= 1e-13 * max(abs(at), max(1.0, kT)):
+                break
+        mu[replica] = at
+    return mu
+
+
+@compiled(error_model="numpy")
+def _log_imbalance(e, m, rest, mu, kT):  # type: ignore[no-untyped-def]
+    """ln P - ln Q and its derivative by mu, with the largest term of each sum taken out."""
+    # ln f = -softplus(-x), x = (mu - e)/kT; d ln f / d mu = (1 - f)/kT, d ln (1 - f) / d mu = -f/kT
+    top = _log_sigmoid((mu - e[m]) / kT)
+    p = rise = 0.0
+    for n in range(m, len(e)):
+        x = (mu - e[n]) / kT
+        term = math.exp(_log_sigmoid(x) - top)
+        p += term
+        rise += term / (1 + math.exp(x))
+        if term < NEGLIGIBLE:  # levels ascend: what follows is smaller still
             break
-    return torch.as_tensor(mu, device=levels.device)
+    peak = math.log(rest) if rest > 0 else -math.inf
+    if m > 0:
+        peak = max(peak, _log_sigmoid((e[m - 1] - mu) / kT))
+    q = math.exp(math.log(rest) - peak) if rest > 0 else 0.0
+    fall = 0.0
+    for n in range(m - 1, -1, -1):
+        x = (e[n] - mu) / kT
+        term = math.exp(_log_sigmoid(x) - peak)
+        q += term
+        fall += term / (1 + math.exp(x))
+        if term < NEGLIGIBLE:
+            break
+    return top + math.log(p) - peak - math.log(q), (rise / p + fall / q) / kT
 
 
-def _log_imbalance(below: Tensor, above: Tensor, log_rest: Tensor | None, mu: Tensor, kT: float) -> Tensor:
-    """ln P - ln Q and its derivative by mu, (2, R)."""
-    x_above, x_below = (mu[:, None] - above) / kT, (below - mu[:, None]) / kT
-    electrons, holes = logsigmoid(x_above), logsigmoid(x_below)
-    log_p = electrons.logsumexp(1)
-    log_q = (holes if log_rest is None else torch.cat([holes, log_rest], 1)).logsumexp(1)
-    # d ln f / d mu = (1 - f)/kT, d ln (1 - f) / d mu = -f/kT
-    rise = ((electrons - log_p[:, None]).exp() * torch.sigmoid(-x_above)).sum(1)
-    fall = ((holes - log_q[:, None]).exp() * torch.sigmoid(-x_below)).sum(1)
-    return torch.stack([log_p - log_q, (rise + fall) / kT])
+@compiled(error_model="numpy")
+def _log_sigmoid(x):  # type: ignore[no-untyped-def]
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
 
 
 def fermi_level(levels: Tensor, n_electrons: int) -> Tensor:

@@ -143,7 +143,7 @@ class SDModel:
         return frozen.state(frozen.spins_of([config]))
 
     def bond_currents(self, config: SpinConfiguration) -> tuple[Bonds, Tensor]:
-        """All bonds and the electrons per time that flow along each of them from ``source`` to ``receiver``, (E,)."""
+        """All bonds, each once, and the electrons per time that flow along it from ``source`` to ``receiver``, (E,)."""
         frozen = FrozenSDModel(self, [config])
         state = frozen.state(frozen.spins_of([config]))
         return frozen.bonds[0], state.bond_currents(frozen.bonds[0], self.hopping)
@@ -224,7 +224,7 @@ class FrozenSDModel:
     def field(self, state: ElectronicState) -> Tensor:
         """B_i = J_i <c+_i sigma c_i>, (R, N, 3)."""
         J = self.J[..., None] if isinstance(self.J, Tensor) else self.J
-        return J * state.spin_density()
+        return J * state.spin_density().to(self.dtype)
 
     def slopes(self) -> list[Tensor]:
         """dt/dr on the bonds of every replica, (E,) each."""
@@ -232,8 +232,10 @@ class FrozenSDModel:
 
     def forces(self, state: ElectronicState, slopes: Sequence[Tensor] | None = None) -> Tensor:
         """F_i = -dE/dR_i, (R, N, 3) float64; ``slopes`` if they are known already."""
-        parts = zip(state.bond_order(), self.bonds, slopes or self.slopes(), strict=True)
-        return torch.stack([forces(order, links, slope) for order, links, slope in parts])
+        parts = enumerate(zip(self.bonds, slopes or self.slopes(), strict=True))
+        return torch.stack(
+            [forces(self.n_sites, state.bond_order(links, number), links, slope) for number, (links, slope) in parts]
+        )
 
     def spins_of(self, configs: Sequence[SpinConfiguration]) -> Tensor:
         """The spins that the configurations carry, (R, N, 3)."""

@@ -48,15 +48,15 @@ def sparse_hopping(n_sites: int, bonds: Bonds, hopping: Hopping) -> csr_array:
     row, column = bonds.receiver.cpu().numpy(), bonds.source.cpu().numpy()
     amplitude = hopping(bonds.distance).cpu().numpy()
     matrix = csr_array(coo_array((amplitude, (row, column)), shape=(n_sites, n_sites)))
-    # i -> j and j -> i round differently in the last bit
-    matrix = csr_array((matrix + matrix.T) / 2)
+    matrix = csr_array(matrix + matrix.T)
     matrix.sort_indices()
     return matrix
 
 
 def entries_of(matrix: csr_array, bonds: Bonds) -> NDArray[np.int64]:
-    """Where in ``matrix.data`` the element of each bond stands, (E,)."""
+    """Where in ``matrix.data`` the elements T_ij and T_ji of each bond stand, (2, E)."""
     n = matrix.shape[0]
     rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
     keys = rows * n + matrix.indices
-    return np.searchsorted(keys, bonds.receiver.cpu().numpy() * n + bonds.source.cpu().numpy())
+    i, j = bonds.receiver.cpu().numpy(), bonds.source.cpu().numpy()
+    return np.searchsorted(keys, np.stack([i * n + j, j * n + i]))

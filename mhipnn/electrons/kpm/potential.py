@@ -116,7 +116,8 @@ class FrozenKPM:
             raise InputError("forces: solve with_bonds=True first")
         sites = self.sites[replica]
         slope = along_bonds(self.model.hopping.derivative, self.model.hopping, sites.bonds).numpy()
-        pull = (state.bonds[entries_of(sites.hopping, sites.bonds)] * slope)[:, None] * sites.bonds.direction.numpy()
+        by_bond = state.bonds[entries_of(sites.hopping, sites.bonds)].sum(0)
+        pull = (by_bond * slope)[:, None] * sites.bonds.direction.numpy()
         result = np.zeros((self.n_sites, 3))
         np.add.at(result, sites.bonds.receiver.numpy(), pull)
         np.subtract.at(result, sites.bonds.source.numpy(), pull)
@@ -136,7 +137,7 @@ class FrozenKPM:
 
 def _hopping_length(bonds: Bonds, T: csr_array) -> float:
     """Mean bond length weighted with T_ij^2; 0 without bonds."""
-    weight = T.data[entries_of(T, bonds)] ** 2
+    weight = T.data[entries_of(T, bonds)[0]] ** 2
     return float(weight @ bonds.distance.numpy() / weight.sum()) if weight.sum() > 0 else 0.0
 
 
