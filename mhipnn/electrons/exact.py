@@ -92,22 +92,23 @@ class ElectronicState:
         """<c+_i sigma c_i>, (R, N, 3)."""
         return self.site_sums.spin
 
-    def bond_order(self, bonds: Bonds, replica: int = 0) -> Tensor:
+    def bond_order(self, bonds: Bonds) -> Tensor:
         """Re sum_s <c+_is c_js> on each bond, (E,) float64."""
-        arrays = (self.levels_first[replica], self.n_occupied, self.occupation[replica])
+        arrays = (self.levels_first, self.n_occupied, self.occupation)
         return bond_orders(*arrays, bonds.receiver, bonds.source)
 
-    def bond_currents(self, bonds: Bonds, hopping: Hopping, replica: int = 0) -> Tensor:
+    def bond_currents(self, bonds: Bonds, hopping: Hopping) -> Tensor:
         """I = 2 t(r_ij) Im sum_s <c+_is c_js>, electrons per time that flow along each bond from j to i (less than 0:
         from i to j), (E,) float64.
 
         From dn_i/dt = i [H, n_i] = sum_j I_(j -> i); in equilibrium the currents into every site add up to zero.
         """
         # <c+_i c_j> = sum_n f_n psi*_n(i) psi_n(j), spins side by side
-        flat = self.orbitals[replica].flatten(1)
-        weight = self.occupation[replica].to(flat.real.dtype)
-        overlap = ((flat * weight.repeat(2)).conj() @ flat.mT).imag
-        return 2 * along_bonds(hopping, hopping, bonds) * overlap.double()[bonds.receiver, bonds.source]
+        flat = self.orbitals.flatten(2)
+        weight = self.occupation.to(flat.real.dtype).repeat(1, 2)[:, None]
+        overlap = ((flat * weight).conj() @ flat.mT).imag.flatten(0, 1)
+        n_sites = flat.shape[1]
+        return 2 * along_bonds(hopping, hopping, bonds) * overlap.double()[bonds.receiver, bonds.source % n_sites]
 
     def density_of_states(
         self, energies: Tensor, width: float, broadening: Literal["gaussian", "lorentzian"] = "gaussian"
@@ -172,16 +173,17 @@ def fill(levels: Tensor, orbitals: Tensor, ensemble: Ensemble) -> ElectronicStat
     return ElectronicState(levels, orbitals, occupation, omega, mu, number_energy)
 
 
-def forces(n_sites: int, bond_order: Tensor, bonds: Bonds, slopes: Tensor) -> Tensor:
-    """F_i = -dE/dR_i = 2 sum_j sum_images t'(r_ij) Re<c+_i c_j> (unit vector i -> j), (N, 3).
+def forces(shape: tuple[int, int], bond_order: Tensor, bonds: Bonds, slopes: Tensor) -> Tensor:
+    """F_i = -dE/dR_i = 2 sum_j sum_images t'(r_ij) Re<c+_i c_j> (unit vector i -> j), (R, N, 3).
 
     Hellmann-Feynman; the 2 is the Hermitian conjugate.
 
     Args:
+        shape: replicas R and sites N.
         bond_order: (E,), Re sum_s <c+_is c_js> on each bond.
-        bonds: all bonds of N sites.
+        bonds: all bonds.
         slopes: (E,), dt/dr on each bond, energy/length.
     """
     pull = (2 * slopes * bond_order)[:, None] * bonds.direction
-    result = torch.zeros(n_sites, 3, dtype=torch.float64, device=bond_order.device)
-    return result.index_add_(0, bonds.receiver, pull).index_add_(0, bonds.source, pull, alpha=-1)
+    result = torch.zeros(shape[0] * shape[1], 3, dtype=torch.float64, device=bond_order.device)
+    return result.index_add_(0, bonds.receiver, pull).index_add_(0, bonds.source, -pull).view(*shape, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from vesin import NeighborList
 
+from ..compilation import compiled
 from ..configuration import SpinConfiguration
 from ..errors import InputError
 from ..structures import neighbour_list
@@ -17,7 +18,10 @@ from .hopping import Hopping
 
 
 class Bonds(NamedTuple):
-    """Bonds j -> i of one configuration: each once, every periodic image its own."""
+    """Bonds j -> i of R configurations with N sites each: every bond once, every periodic image its own.
+
+    Sites are numbered through: site n of replica r is r N + n.
+    """
 
     source: Tensor
     """(E,) j."""
@@ -29,34 +33,39 @@ class Bonds(NamedTuple):
     """(E, 3) unit vector from i to j."""
 
 
-def bonds(config: SpinConfiguration, r_cut: float, device: torch.device) -> Bonds:
-    """All bonds shorter than r_cut.
+def bonds(configs: Sequence[SpinConfiguration], r_cut: float, device: torch.device) -> Bonds:
+    """All bonds shorter than r_cut, one configuration after the other.
 
     Raises:
         InputError: two sites at the same place.
     """
     search = NeighborList(cutoff=r_cut, full_list=False)
-    receiver, source, shift = search.compute(config.positions, config.cell, config.pbc.tolist(), "ijS")
-    receiver, source = receiver.astype(np.int64), source.astype(np.int64)
-    x, y, z = (config.positions[source] - config.positions[receiver] + shift @ config.cell).T
+    ends, vectors = [], []
+    for number, config in enumerate(configs):
+        i, j, shift = search.compute(config.positions, config.cell, config.pbc.tolist(), "ijS")
+        ends.append(np.stack([j, i]).astype(np.int64) + number * config.n_sites)
+        vectors.append(config.positions[j] - config.positions[i] + shift @ config.cell)
+    source, receiver = np.concatenate(ends, 1)
+    x, y, z = np.concatenate(vectors).T
     distance = np.sqrt(x * x + y * y + z * z)
     if distance.size and distance.min() == 0:
-        neighbour_list(config.positions, config.cell, config.pbc, r_cut)  # says which sites
+        for config in configs:
+            neighbour_list(config.positions, config.cell, config.pbc, r_cut)  # says which sites
     direction = np.stack([x, y, z], 1) / distance[:, None]
     return Bonds(*(torch.as_tensor(array, device=device) for array in (source, receiver, distance, direction)))
 
 
-def hopping_matrix(n_sites: int, bonds: Bonds, hopping: Hopping) -> Tensor:
-    """T_ij = sum over images of t(r_ij), (N, N) float64, real symmetric; a site's own images make T_ii.
+def hopping_matrices(n_replicas: int, n_sites: int, bonds: Bonds, hopping: Hopping) -> Tensor:
+    """T_ij = sum over images of t(r_ij), (R, N, N) float64, real symmetric; a site's own images make T_ii.
 
     Raises:
         InputError: a hopping that does not give one real amplitude per bond.
     """
     amplitudes = along_bonds(hopping, hopping, bonds)
-    flat = torch.zeros(n_sites * n_sites, dtype=torch.float64, device=bonds.distance.device)
-    flat.index_add_(0, bonds.receiver * n_sites + bonds.source, amplitudes)
-    matrix = flat.view(n_sites, n_sites)
-    return matrix + matrix.T
+    flat = torch.zeros(n_replicas * n_sites * n_sites, dtype=torch.float64, device=bonds.distance.device)
+    flat.index_add_(0, bonds.receiver * n_sites + bonds.source % n_sites, amplitudes)
+    matrices = flat.view(n_replicas, n_sites, n_sites)
+    return matrices + matrices.mT
 
 
 def along_bonds(function: Callable[[Tensor], Tensor], hopping: Hopping, bonds: Bonds) -> Tensor:
@@ -84,15 +93,42 @@ def assemble(hopping: Tensor, spins: Tensor, J: float | Tensor) -> Tensor:
     Returns:
         (R, 2N, 2N) complex Hermitian; row 2 i + s is site i with spin s (0 up, 1 down).
     """
+    exchange = (J[..., None] if isinstance(J, Tensor) else J) * spins
     n_replicas, n_sites, _ = spins.shape
     H = torch.zeros(n_replicas, n_sites, 2, n_sites, 2, dtype=spins.dtype.to_complex(), device=spins.device)
+    if H.device.type == "cpu":
+        _fill(H.numpy(), hopping.numpy(), exchange.numpy())
+    else:
+        fill_blocks(H, hopping, exchange)
+    return H.view(n_replicas, 2 * n_sites, 2 * n_sites)
+
+
+def fill_blocks(H: Tensor, hopping: Tensor, exchange: Tensor) -> None:
+    """Write T_ij and -J_i S_i . sigma into zeros (R, N, 2, N, 2), whole planes at a time, as a GPU likes it."""
     H[:, :, 0, :, 0] = hopping
     H[:, :, 1, :, 1] = hopping
-    x, y, z = (-J[..., None] * spins if isinstance(J, Tensor) else -J * spins).unbind(-1)
+    x, y, z = (-exchange).unbind(-1)
     # S . sigma = [[z, x - i y], [x + i y, -z]]; the blocks of the sites on the diagonal, as views
     blocks = H.diagonal(dim1=1, dim2=3)
     blocks[:, 0, 0] += z
     blocks[:, 1, 1] -= z
     blocks[:, 0, 1] = torch.complex(x, -y)
     blocks[:, 1, 0] = torch.complex(x, y)
-    return H.view(n_replicas, 2 * n_sites, 2 * n_sites)
+
+
+@compiled(boundscheck=False)
+def _fill(H, hopping, exchange):  # type: ignore[no-untyped-def]
+    """The same on a CPU, where most of T is zero and stays untouched."""
+    n_replicas, n_sites, _ = hopping.shape
+    for replica in range(n_replicas):
+        for i in range(n_sites):
+            for j in range(n_sites):
+                amplitude = hopping[replica, i, j]
+                if amplitude != 0:
+                    H[replica, i, 0, j, 0] = amplitude
+                    H[replica, i, 1, j, 1] = amplitude
+            x, y, z = exchange[replica, i]
+            H[replica, i, 0, i, 0] -= z
+            H[replica, i, 1, i, 1] += z
+            H[replica, i, 0, i, 1] = complex(-x, y)
+            H[replica, i, 1, i, 0] = complex(-x, -y)

@@ -58,22 +58,25 @@ def bond_orders(orbitals: Tensor, n_occupied: int, occupation: Tensor, first: Te
     """Re sum_s <c+_is c_js> of pairs of sites, (P,) float64.
 
     Args:
-        orbitals: (2N, N, 4).
+        orbitals: (R, 2N, N, 4).
         n_occupied: how many of the lowest levels count.
-        occupation: (2N,) float64, f of each level.
-        first, second: (P,) sites i and j.
+        occupation: (R, 2N) float64, f of each level.
+        first, second: (P,) sites i and j of one replica, numbered through (r N + n), replicas in order.
     """
     if orbitals.device.type != "cpu":
-        return bond_orders_of_matrices(orbitals[:n_occupied], occupation[:n_occupied], first, second)
-    arrays = (orbitals.numpy(), n_occupied, occupation.numpy(), first.numpy(), second.numpy())
-    return torch.from_numpy(_bond_orders(*arrays))
+        return bond_orders_of_matrices(orbitals[:, :n_occupied], occupation[:, :n_occupied], first, second)
+    n_replicas, _, n_sites, _ = orbitals.shape
+    begin = torch.searchsorted(first // n_sites, torch.arange(n_replicas + 1))
+    tensors = (occupation, first % n_sites, second % n_sites, begin)
+    return torch.from_numpy(_bond_orders(orbitals.numpy(), n_occupied, *(tensor.numpy() for tensor in tensors)))
 
 
 def bond_orders_of_matrices(orbitals: Tensor, occupation: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """:func:`bond_orders` of levels that all count, by the product that gives all pairs."""
-    columns = orbitals.transpose(1, 2).flatten(0, 1)
-    weight = occupation.to(columns.dtype).repeat_interleave(4)[:, None]
-    return ((columns * weight).mT @ columns)[first, second].double()
+    """:func:`bond_orders` of levels that all count, by the products that give all pairs."""
+    columns = orbitals.transpose(2, 3).flatten(1, 2)
+    weight = occupation.to(columns.dtype).repeat_interleave(4, 1)[..., None]
+    n_sites = columns.shape[2]
+    return ((columns * weight).mT @ columns).flatten(0, 1)[first, second % n_sites].double()
 
 
 @kernel
@@ -103,21 +106,22 @@ def _site_sums(orbitals, n_occupied, occupation, omega):  # type: ignore[no-unty
 
 
 @kernel
-def _bond_orders(orbitals, n_occupied, occupation, first, second):  # type: ignore[no-untyped-def]
-    n_sites = orbitals.shape[1]
+def _bond_orders(orbitals, n_occupied, occupation, first, second, begin):  # type: ignore[no-untyped-def]
+    n_replicas, _, n_sites, _ = orbitals.shape
     order = np.zeros(len(first))
     columns = np.empty((n_sites, 4 * LEVELS), orbitals.dtype)
-    for start in range(0, n_occupied, LEVELS):
-        n = min(LEVELS, n_occupied - start)
-        for level in range(n):
-            root = np.sqrt(occupation[start + level])
-            for i in range(n_sites):
-                for part in range(4):
-                    columns[i, 4 * level + part] = root * orbitals[start + level, i, part]
-        for bond in range(len(first)):
-            here, there = columns[first[bond]], columns[second[bond]]
-            total = orbitals.dtype.type(0)
-            for term in range(4 * n):
-                total += here[term] * there[term]
-            order[bond] += total
+    for replica in range(n_replicas):
+        for start in range(0, n_occupied, LEVELS):
+            n = min(LEVELS, n_occupied - start)
+            for level in range(n):
+                root = np.sqrt(occupation[replica, start + level])
+                for i in range(n_sites):
+                    for part in range(4):
+                        columns[i, 4 * level + part] = root * orbitals[replica, start + level, i, part]
+            for bond in range(begin[replica], begin[replica + 1]):
+                here, there = columns[first[bond]], columns[second[bond]]
+                total = orbitals.dtype.type(0)
+                for term in range(4 * n):
+                    total += here[term] * there[term]
+                order[bond] += total
     return order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -14,13 +15,16 @@ from ..errors import InputError, NonFiniteError
 from ..potential import Evaluation, FrozenPotential, torque
 from ..threads import torch_threads
 from .exact import ElectronicState, Ensemble, FixedMu, FixedNumber, forces, solve
-from .hamiltonian import Bonds, along_bonds, assemble, bonds, hopping_matrix
+from .hamiltonian import Bonds, along_bonds, assemble, bonds, hopping_matrices
 from .hopping import ExponentialHopping, Hopping, require_finite
 from .kpm.settings import KPM, solver_of
 from .species import is_list, numbers_of_species, per_site
 
 SMALL_MATRIX = 512
 """Rows 2N up to which a second thread does not speed up the eigensolver."""
+
+BATCH = 2**22
+"""Entries of the matrices that are solved in one go, 64 MiB: small systems share the work around the eigensolver."""
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -107,23 +111,48 @@ class SDModel:
             NonFiniteError: the electrons cannot be solved, with the site.
             InputError: a species without its J or on-site energy, forces from a hopping that has none.
         """
+        return self.evaluate_all([config], forces)[0]
+
+    def evaluate_all(self, configs: Sequence[SpinConfiguration], forces: bool = True) -> list[ElectronicEvaluation]:
+        """:meth:`evaluate` of every configuration; those of one size in a row are solved in batches.
+
+        Raises:
+            NonFiniteError, InputError: as :meth:`evaluate`.
+        """
         if kpm := solver_of(self.solver, self.temperature):
             from .kpm.potential import evaluate  # its results extend those of this module
 
-            return evaluate(self, kpm, config, forces)
-        frozen = FrozenSDModel(self, [config])
+            return [evaluate(self, kpm, config, forces) for config in configs]
+        results: list[ElectronicEvaluation] = []
+        for n_sites, group in groupby(configs, key=lambda config: config.n_sites):
+            size = max(1, BATCH // (2 * n_sites) ** 2)
+            alike = list(group)
+            for first in range(0, len(alike), size):
+                results += self._evaluate_batch(alike[first : first + size], forces)
+        return results
+
+    def _evaluate_batch(self, configs: Sequence[SpinConfiguration], forces: bool) -> list[ElectronicEvaluation]:
+        frozen = FrozenSDModel(self, configs)
         slopes = frozen.slopes() if forces else None  # a hopping without forces says so before the expensive part
-        state = frozen.state(frozen.spins_of([config]))
-        local_field = _numpy(frozen.field(state)[0])
-        return ElectronicEvaluation(
-            energy=float(state.energy()),
-            site_energy=_numpy(state.site_energy()[0]),
-            field=local_field,
-            torque=torque(config.spins, local_field),
-            forces=_numpy(frozen.forces(state, slopes)[0]) if slopes is not None else None,
-            density=_numpy(state.density()[0]),
-            mu=float(state.mu),
+        state = frozen.state(frozen.spins_of(configs))
+        energy, local, field, density, mu = (
+            _numpy(values)
+            for values in (state.energy(), state.site_energy(), frozen.field(state), state.density(), state.mu)
         )
+        torques = torque(np.stack([config.spins for config in configs]), field)
+        pulls = None if slopes is None else _numpy(frozen.forces(state, slopes))
+        return [
+            ElectronicEvaluation(
+                energy=float(energy[r]),
+                site_energy=local[r],
+                field=field[r],
+                torque=torques[r],
+                forces=None if pulls is None else pulls[r],
+                density=density[r],
+                mu=float(mu[r]),
+            )
+            for r in range(len(configs))
+        ]
 
     def prepare(self, configs: Sequence[SpinConfiguration]) -> FrozenPotential:
         """Freeze the sites of R configurations with N sites each: hopping matrices are made once.
@@ -146,7 +175,7 @@ class SDModel:
         """All bonds, each once, and the electrons per time that flow along it from ``source`` to ``receiver``, (E,)."""
         frozen = FrozenSDModel(self, [config])
         state = frozen.state(frozen.spins_of([config]))
-        return frozen.bonds[0], state.bond_currents(frozen.bonds[0], self.hopping)
+        return frozen.bonds, state.bond_currents(frozen.bonds, self.hopping)
 
 
 class FrozenSDModel:
@@ -161,8 +190,8 @@ class FrozenSDModel:
         self.model = model
         self.n_sites = sizes[0]
         self.ensemble = ensemble_of(model, self.n_sites)
-        self.bonds = [bonds(config, model.hopping.r_cut, self.device) for config in configs]
-        matrices = torch.stack([hopping_matrix(self.n_sites, links, model.hopping) for links in self.bonds])
+        self.bonds = bonds(configs, model.hopping.r_cut, self.device)
+        matrices = hopping_matrices(len(configs), self.n_sites, self.bonds, model.hopping)
         if model.onsite is not None:
             matrices.diagonal(dim1=1, dim2=2).add_(per_site("onsite", model.onsite, configs, self.device))
         self.hopping = matrices.to(self.dtype)
@@ -226,16 +255,14 @@ class FrozenSDModel:
         J = self.J[..., None] if isinstance(self.J, Tensor) else self.J
         return J * state.spin_density().to(self.dtype)
 
-    def slopes(self) -> list[Tensor]:
-        """dt/dr on the bonds of every replica, (E,) each."""
-        return [along_bonds(self.model.hopping.derivative, self.model.hopping, links) for links in self.bonds]
+    def slopes(self) -> Tensor:
+        """dt/dr on every bond, (E,)."""
+        return along_bonds(self.model.hopping.derivative, self.model.hopping, self.bonds)
 
-    def forces(self, state: ElectronicState, slopes: Sequence[Tensor] | None = None) -> Tensor:
+    def forces(self, state: ElectronicState, slopes: Tensor | None = None) -> Tensor:
         """F_i = -dE/dR_i, (R, N, 3) float64; ``slopes`` if they are known already."""
-        parts = enumerate(zip(self.bonds, slopes or self.slopes(), strict=True))
-        return torch.stack(
-            [forces(self.n_sites, state.bond_order(links, number), links, slope) for number, (links, slope) in parts]
-        )
+        slopes = self.slopes() if slopes is None else slopes
+        return forces((len(self.hopping), self.n_sites), state.bond_order(self.bonds), self.bonds, slopes)
 
     def spins_of(self, configs: Sequence[SpinConfiguration]) -> Tensor:
         """The spins that the configurations carry, (R, N, 3)."""

@@ -23,7 +23,7 @@ MAX_SWEEPS = 2000
 # Pairs are pushed a little further than r_min, so that the last overlaps end after finitely many sweeps.
 MARGIN = 2e-3
 # Pairs out to this multiple of r_min stay listed; the list holds until a site has moved half of the difference.
-LIST_RANGE = 1.35
+LIST_RANGE = 1.6
 
 
 def random_sites(
@@ -125,28 +125,23 @@ def _hard_rods(n_sites: int, length: float, r_min: float, rng: np.random.Generat
 
 def _push_apart(positions: Array, cell: Array, periodic: np.ndarray, r_min: float) -> Array:
     """Relax overlaps and wrap into the box; raises where MAX_SWEEPS do not reach r_min."""
+    from .overlaps import relax
+
     length = float(cell[0, 0])
     if r_min == 0:
         return positions
-    target, reach = (1 + MARGIN) * r_min, LIST_RANGE * r_min
-    listed_at = None
-    for _ in range(MAX_SWEEPS):
-        if listed_at is None or np.abs(positions - listed_at).max() > (reach - target) / (2 * math.sqrt(3)):
-            edges = neighbour_list(positions, cell, periodic, reach)
-            listed_at = positions
-        bond = positions[edges.source] - positions[edges.receiver] + edges.offset
-        distance = np.linalg.norm(bond, axis=1)
-        if distance.min(initial=np.inf) >= r_min:
+    target, listed = (1 + MARGIN) * r_min, LIST_RANGE * r_min
+    reach = (listed - target) / (2 * math.sqrt(3))
+    sweeps = 0
+    while sweeps < MAX_SWEEPS:
+        pairs = neighbour_list(positions, cell, periodic, listed)
+        positions, closest, made = relax(positions, *pairs, r_min, target, reach, MAX_SWEEPS - sweeps)
+        if closest >= r_min:
             wrapped = np.where(periodic, positions % length, positions)
             # x % L returns L itself for x = -tiny
             return np.where(wrapped >= length, 0.0, wrapped)
-        close = distance < target
-        push = bond[close] * (0.5 * (distance[close] - target) / distance[close])[:, None]
-        step = np.stack(
-            [np.bincount(edges.receiver[close], push[:, axis], minlength=len(positions)) for axis in range(3)], axis=1
-        )
-        positions = positions + step
+        sweeps += made
     raise InputError(
         f"r_min = {r_min:g} was not reached at this density: {MAX_SWEEPS} sweeps left the closest pair of "
-        f"{len(positions)} sites at {distance.min():.4g}; lower r_min or density"
+        f"{len(positions)} sites at {closest:.4g}; lower r_min or density"
     )

@@ -124,7 +124,7 @@ class FrozenKPM:
         return result
 
     def _freeze(self, config: SpinConfiguration, onsite: Array, J: Array) -> _Sites:
-        links = bonds(config, self.model.hopping.r_cut, torch.device("cpu"))
+        links = bonds([config], self.model.hopping.r_cut, torch.device("cpu"))
         T = sparse_hopping(self.n_sites, links, self.model.hopping)
         bounds = hopping_bounds(T)
         radius = self.settings.chosen_radius(self.ensemble.temperature, bounds, _hopping_length(links, T))
