@@ -53,6 +53,13 @@ class Potential(Protocol):
         ...
 
 
+def evaluate_all(potential: Potential, configs: Sequence[SpinConfiguration], forces: bool = True) -> list[Evaluation]:
+    """Every configuration evaluated: by the potential's own ``evaluate_all``, which may batch them, if it has one."""
+    if hasattr(potential, "evaluate_all"):
+        return list(potential.evaluate_all(configs, forces=forces))
+    return [potential.evaluate(config, forces=forces) for config in configs]
+
+
 def torque(spins: Array, field: Array) -> Array:
     """tau_i = S_i x B_i, (N, 3), energy units."""
     return np.cross(spins, field)

@@ -5,11 +5,12 @@
 
 Rows, one a size N, random 2-D sites, float64, one thread. Columns:
 
-    label        one `SDModel.evaluate(config, forces=True)`: energy, fields and forces, sites met for the first time
+    label        energy, fields and forces of one configuration, sites met for the first time: `SDModel.evaluate_all` of
+                 `--batch` configurations, as labelling calls it (a shard holds eight)
     in eigh      share of its wall time inside torch.linalg.eigh
-    naive        the same label by tools/naive_electrons.py, in the same interleaved run
-    field        energy and fields of one replica, in a batch of `--replicas` at frozen sites: a step of a quench, which
-                 is where the time of labelling goes
+    alone        one `SDModel.evaluate`, for the same
+    naive        the same label by tools/naive_electrons.py, in the same interleaved run, over ours
+    field        energy and fields of one replica, in a batch of `--batch` at frozen sites: a step of a quench
     in eigh      share of that
     2 processes  labels per second of two processes at once over those of one, in turn
 
@@ -46,6 +47,8 @@ COLUMNS = (
     "label (ms)",
     "spread",
     "in eigh",
+    "alone (ms)",
+    "in eigh",
     "naive (ms)",
     "/ label",
     "field (ms)",
@@ -55,7 +58,7 @@ COLUMNS = (
 )
 MODEL = {"J": 3.0, "filling": 1.0, "temperature": 0.05}
 AGREEMENT = 1e-8
-N_CONFIGURATIONS = 4
+N_CONFIGURATIONS = 8
 ROUNDS = 3
 
 
@@ -106,32 +109,39 @@ def measure(args: argparse.Namespace, console: Console) -> None:
 
 def _cells(configs: list[SpinConfiguration], args: argparse.Namespace) -> list[str]:
     exact = SDModel(**MODEL, device=args.device)
-    labels, fields = Clock(args.device), Clock(args.device)
+    labels, single, fields = Clock(args.device), Clock(args.device), Clock(args.device)
     turn, naive_turn = itertools.cycle(configs), itertools.cycle(configs)
-    replicas = [configs[number % len(configs)] for number in range(args.replicas)]
-    frozen = exact.prepare(replicas)
-    spins = frozen.spins_of(replicas)
+    batch = [configs[number % len(configs)] for number in range(args.batch)]
+    frozen = exact.prepare(batch)
+    spins = frozen.spins_of(batch)
 
     def label() -> None:
         with labels.watching():
-            exact.evaluate(next(turn), forces=True)
+            exact.evaluate_all(batch)
+
+    def alone() -> None:
+        with single.watching():
+            exact.evaluate(next(turn))
 
     def field() -> None:
         with fields.watching():
             frozen(spins)
 
-    actions: dict[str, Action] = {"label": label, "field": field}
+    actions: dict[str, Action] = {"label": label, "alone": alone, "field": field}
     if configs[0].n_sites <= args.naive_up_to:
         _require_agreement(exact, configs[0])
         actions["naive"] = lambda: _naive(next(naive_turn))
     times = interleaved(actions, args.repeats, args.device, args.budget)
-    ours, naive = times["label"].median, times["naive"].median if "naive" in times else None
+    ours = times["label"].median / args.batch
+    naive = times["naive"].median if "naive" in times else None
     return [
         f"{1e3 * ours:.3g}",
         times["label"].spread,
         labels.share(),
+        f"{1e3 * times['alone'].median:.3g}",
+        single.share(),
         *((f"{1e3 * naive:.3g}", f"{naive / ours:.2f} x") if naive is not None else ("", "")),
-        f"{1e3 * times['field'].median / args.replicas:.3g}",
+        f"{1e3 * times['field'].median / args.batch:.3g}",
         times["field"].spread,
         fields.share(),
     ]
@@ -226,7 +236,7 @@ def _labels_per_second(exact: SDModel, config: SpinConfiguration, seconds: float
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--sizes", type=positive, nargs="+", default=[50, 100, 200, 400])
-    options.add_argument("--replicas", type=positive, default=8, help="of the field columns (default 8)")
+    options.add_argument("--batch", type=positive, default=8, help="configurations solved in one call (default 8)")
     options.add_argument("--naive-up-to", type=int, default=400, help="most sites of the naive column")
     options.add_argument("--seconds", type=float, default=12.0, help="of the last column, for each size; 0 for none")
     options.add_argument("--solvers", action="store_true", help="a second table: the eigenproblem by several solvers")

@@ -20,7 +20,7 @@ from .labelled import LabelledConfigurations, array_names, collect
 from .labelling import jobs_of
 from .launchers.processes import Processes
 from .progress import LabellingProgress
-from .realisations import Job, Kind, label
+from .realisations import Job, Kind, label_jobs
 from .shards import Gap, find_gaps, shards_of
 from .store import shard_bytes
 
@@ -79,9 +79,9 @@ def _sample(jobs: Sequence[Job], data: SpinDataModule) -> dict[Kind, Cost]:
     costs = {}
     with LabellingProgress("One realisation of each kind", first, 1, data.progress) as bar, torch_threads(1):
         for kind, job in first.items():
-            labelled, seconds = label(job)
+            (labelled,), seconds = label_jobs([job])
             if seconds < QUICK:
-                seconds = min(seconds, label(job)[1])
+                seconds = min(seconds, label_jobs([job])[1])
             costs[kind] = Cost(len(labelled), seconds, _n_bytes(labelled))
             bar.done(kind, seconds, len(labelled))
     return costs

@@ -20,7 +20,7 @@ from .launchers.base import Launcher
 from .launchers.processes import Processes
 from .pool import require_main_guard
 from .progress import LabellingProgress
-from .realisations import Job, Kind, check_sources, label, label_realisation
+from .realisations import Job, Kind, check_sources, label_jobs, label_realisation
 from .shards import SHARD_REALISATIONS, Gap, Shard, find_gaps, shards_of, take_over
 from .store import read_shard, write_shard
 
@@ -118,22 +118,40 @@ def _fill(gaps: Sequence[Gap], definition: DatasetDefinition, launcher: Launcher
     home = {(gap.shard.split, number): gap for gap in gaps for number in gap.missing}
     kinds = {(job.split, job.realisation): job.kind for job in jobs_of(definition, gaps)}
     jobs = [Job(definition, split, realisation) for split, realisation in _ordered(kinds)]
+    batches = _batched(jobs, kinds, home)
     parts: dict[Path, dict[int, LabelledConfigurations]] = {gap.shard.path: {} for gap in gaps}
     title = f"Labelling {definition.name}"
     with (
-        LabellingProgress(title, kinds.values(), min(launcher.n_workers, len(jobs)), progress) as bar,
-        closing(launcher.run(label, jobs)) as results,  # ends the workers, whatever happens here
+        LabellingProgress(title, kinds.values(), min(launcher.n_workers, len(batches)), progress) as bar,
+        closing(launcher.run(label_jobs, batches)) as results,  # ends the workers, whatever happens here
     ):
-        for job, (labelled, seconds) in results:
-            gap = home[job.split, job.realisation]
-            done = parts[gap.shard.path]
-            done[job.realisation] = labelled
-            if len(done) == len(gap.missing):
-                there = [] if gap.held is None else [gap.held]
-                whole = concatenate([*there, *(done[number] for number in gap.missing)])
-                write_shard(gap.shard.path, whole, definition, gap.shard.split, gap.shard.realisations)
-                del parts[gap.shard.path]
-            bar.done(kinds[job.split, job.realisation], seconds, len(labelled))
+        for batch, (labels, seconds) in results:
+            for job, labelled in zip(batch, labels, strict=True):
+                gap = home[job.split, job.realisation]
+                done = parts[gap.shard.path]
+                done[job.realisation] = labelled
+                if len(done) == len(gap.missing):
+                    there = [] if gap.held is None else [gap.held]
+                    whole = concatenate([*there, *(done[number] for number in gap.missing)])
+                    write_shard(gap.shard.path, whole, definition, gap.shard.split, gap.shard.realisations)
+                    del parts[gap.shard.path]
+                bar.done(kinds[job.split, job.realisation], seconds / len(batch), len(labelled))
+
+
+def _batched(
+    jobs: Sequence[Job], kinds: dict[tuple[str, int], Kind], home: dict[tuple[str, int], Gap]
+) -> list[tuple[Job, ...]]:
+    """Short jobs of one kind and one shard, where they follow each other, as one; all others by themselves."""
+    batches: list[tuple[Job, ...]] = []
+    for number, job in enumerate(jobs):
+        key = job.split, job.realisation
+        before = (batches[-1][-1].split, batches[-1][-1].realisation) if batches else None
+        alike = before is not None and kinds[before] == kinds[key] and home[before] is home[key]
+        if alike and number >= len(set(kinds.values())) and job.is_short:
+            batches[-1] += (job,)
+        else:
+            batches.append((job,))
+    return batches
 
 
 def _ordered(kinds: dict[tuple[str, int], Kind]) -> list[tuple[str, int]]:

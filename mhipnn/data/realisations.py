@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..configuration import SpinConfiguration
 from ..errors import NonFiniteError
+from ..potential import Evaluation, evaluate_all
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect
 from .sources import Sources, build_sources
@@ -27,42 +31,77 @@ class Job:
 
     @property
     def kind(self) -> Kind:
+        return self.split == "size", tuple(self._samplers())
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its samplers only draw spins: a quench takes hundreds of times as long as a label."""
+        return not any(hasattr(sampler, "quench") for sampler in self._samplers().values())
+
+    def _samplers(self) -> dict[str, Any]:
         samplers = _sources(self.definition.to_json(), self.split).samplers
-        return self.split == "size", tuple(n for n, sampler in samplers.items() if _applies(sampler, self.realisation))
+        return {name: sampler for name, sampler in samplers.items() if _applies(sampler, self.realisation)}
 
 
-def label(job: Job) -> tuple[LabelledConfigurations, float]:
-    """The labels of one job and the seconds that they took."""
-    start = time.perf_counter()
-    return label_realisation(job.definition, job.split, job.realisation), time.perf_counter() - start
+def label_jobs(jobs: Sequence[Job]) -> tuple[list[LabelledConfigurations], float]:
+    """The labels of some jobs of one dataset, each for itself, and the seconds that they took together.
 
-
-def label_realisation(definition: DatasetDefinition, split: str, realisation: int) -> LabelledConfigurations:
-    """Draw one disorder realisation, the spins that its samplers choose, and the exact labels of each.
+    The configurations of all jobs go to the potential at once, which may solve them in batches.
 
     Raises:
         NonFiniteError: a label that is not finite, with split, realisation and site.
     """
-    sources = _sources(definition.to_json(), split)
-    seeds = np.random.SeedSequence(definition.seed, spawn_key=(SPLITS.index(split), realisation))
+    start = time.perf_counter()
+    drawn = [draw(job) for job in jobs]
+    potential = _sources(jobs[0].definition.to_json(), jobs[0].split).potential
+    evaluations = iter(evaluate_all(potential, [state.config for states in drawn for state in states]))
+    labelled = []
+    for job, states in zip(jobs, drawn, strict=True):
+        records = []
+        for state in states:
+            labels = next(evaluations)
+            _require_finite(labels, job, state)
+            records.append((state.config, labels, job.realisation, state.time))
+        labelled.append(collect(records))
+    return labelled, time.perf_counter() - start
+
+
+def label_realisation(definition: DatasetDefinition, split: str, realisation: int) -> LabelledConfigurations:
+    """The exact labels of one disorder realisation; see :func:`draw` and :func:`label_jobs`."""
+    (labelled,), _ = label_jobs([Job(definition, split, realisation)])
+    return labelled
+
+
+class Drawn(NamedTuple):
+    """A spin state to be labelled: the sampler that drew it and the time since its quench (-1 without one)."""
+
+    config: SpinConfiguration
+    sampler: str
+    time: float
+
+
+def draw(job: Job) -> list[Drawn]:
+    """One disorder realisation, and the spins that its samplers choose on it."""
+    sources = _sources(job.definition.to_json(), job.split)
+    seeds = np.random.SeedSequence(job.definition.seed, spawn_key=(SPLITS.index(job.split), job.realisation))
     site_seed, *sampler_seeds = seeds.spawn(1 + len(sources.samplers))
     sites = sources.structure.sample(np.random.default_rng(site_seed))
-    records = []
-    for name, seed in zip(sources.samplers, sampler_seeds, strict=True):
-        if not _applies(sources.samplers[name], realisation):
-            continue
-        for sampled_at, spins in sources.samplers[name].sample(sites, sources.potential, np.random.default_rng(seed)):
-            config = sites.with_spins(spins)
-            labels = sources.potential.evaluate(config, forces=True)
-            bad = ~np.isfinite(labels.field).all(-1)
-            if bad.any() or not np.isfinite(labels.energy):
-                where = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
-                raise NonFiniteError(
-                    f"labelling: the {where} is not finite in {split} realisation {realisation}, "
-                    f"sampler {name!r}, time {sampled_at}"
-                )
-            records.append((config, labels, realisation, float(sampled_at)))
-    return collect(records)
+    return [
+        Drawn(sites.with_spins(spins), name, float(sampled_at))
+        for (name, sampler), seed in zip(sources.samplers.items(), sampler_seeds, strict=True)
+        if _applies(sampler, job.realisation)
+        for sampled_at, spins in sampler.sample(sites, sources.potential, np.random.default_rng(seed))
+    ]
+
+
+def _require_finite(labels: Evaluation, job: Job, state: Drawn) -> None:
+    bad = ~np.isfinite(labels.field).all(-1)
+    if bad.any() or not np.isfinite(labels.energy):
+        where = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
+        raise NonFiniteError(
+            f"labelling: the {where} is not finite in {job.split} realisation {job.realisation}, "
+            f"sampler {state.sampler!r}, time {state.time}"
+        )
 
 
 def check_sources(definition: DatasetDefinition) -> None:

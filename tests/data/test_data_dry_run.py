@@ -61,13 +61,13 @@ def test_what_is_there_costs_nothing(tmp_path):
 
 def test_time_is_that_of_the_kinds_shared_among_workers(tmp_path, monkeypatch):
     seconds = {(False, True): 10.0, (False, False): 4.0, (True, False): 100.0}
-    original = module.label
+    original = module.label_jobs
 
-    def timed(job):
-        labelled, _ = original(job)
-        return labelled, seconds[job.split == "size", "more" in job.kind[1]]
+    def timed(jobs):
+        labelled, _ = original(jobs)
+        return labelled, seconds[jobs[0].split == "size", "more" in jobs[0].kind[1]]
 
-    monkeypatch.setattr(module, "label", timed)
+    monkeypatch.setattr(module, "label_jobs", timed)
     report = module.dry_run(data(tmp_path, n_workers=2))
     assert report["splits"]["train"]["seconds"] == pytest.approx(3 * 10 + 7 * 4)
     assert report["splits"]["size"]["seconds"] == pytest.approx(200)

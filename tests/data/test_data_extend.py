@@ -35,13 +35,13 @@ def define(train=10, val=2, size=1, **changes):
 def calls(monkeypatch):
     """(split, realisation) of everything that is labelled."""
     made = []
-    original = work.label_realisation
+    original = work.draw
 
-    def counted(definition, split, realisation):
-        made.append((split, realisation))
-        return original(definition, split, realisation)
+    def counted(job):
+        made.append((job.split, job.realisation))
+        return original(job)
 
-    monkeypatch.setattr(work, "label_realisation", counted)
+    monkeypatch.setattr(work, "draw", counted)
     return made
 
 
@@ -99,7 +99,7 @@ def test_an_extension_that_stops_keeps_what_was_there(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(work, "label_realisation", refuse)
+        patch.setattr(work, "draw", refuse)
         with pytest.raises(KeyboardInterrupt):
             make(define(20), tmp_path)
     assert contents(folder) == before

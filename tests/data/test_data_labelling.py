@@ -21,6 +21,7 @@ from mhipnn.atomic import folder_lock
 from mhipnn.data import DatasetDefinition, label_dataset, load_split
 from mhipnn.data.labelling import label_realisation, shards_of
 from mhipnn.data.progress import LabellingProgress
+from mhipnn.data.realisations import Job, label_jobs
 from mhipnn.errors import DatasetError, InputError, NonFiniteError, UserError
 
 SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
@@ -113,6 +114,16 @@ def test_labels_do_not_depend_on_processes(tmp_path):
     two = label_dataset(definition, tmp_path / "two", n_workers=2, progress=False)
     assert contents(one) == contents(two)
     assert torch.get_num_threads() == threads
+
+
+def test_labels_do_not_depend_on_what_is_labelled_with_them():
+    definition = define(potential={"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1})
+    together, _ = label_jobs([Job(definition, "train", number) for number in range(3)])
+    for number, labelled in enumerate(together):
+        alone = label_realisation(definition, "train", number)
+        assert len(labelled) == (3 if number == 0 else 1)
+        for name in ("energy", "field", "forces", "spins", "positions", "realisation", "time"):
+            np.testing.assert_array_equal(getattr(labelled, name), getattr(alone, name))
 
 
 def test_seed_split_and_realisation_change_labels():

@@ -71,7 +71,7 @@ def test_a_worker_killed_during_the_run_loses_and_duplicates_nothing(tmp_path, m
 
     def watched(function, jobs):
         for job, result in original(function, jobs):
-            seen.append((job.split, job.realisation))
+            seen.extend((one.split, one.realisation) for one in job)
             yield job, result
 
     monkeypatch.setattr(launcher, "run", watched)
