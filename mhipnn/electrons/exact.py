@@ -66,9 +66,9 @@ class ElectronicState:
         return self.omega.sum(1) + self.number_energy
 
     @cached_property
-    def n_occupied(self) -> int:
-        """M: how many of the lowest levels hold electrons in any replica; above them f < 1e-20, nothing in a sum."""
-        return int((self.occupation > NEGLIGIBLE).any(0).sum())
+    def n_occupied(self) -> Tensor:
+        """How many of the lowest levels of each replica hold electrons, (R,); above, f < 1e-20 is nothing in a sum."""
+        return (self.occupation > NEGLIGIBLE).sum(1)
 
     @cached_property
     def levels_first(self) -> Tensor:

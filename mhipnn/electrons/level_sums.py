@@ -31,17 +31,18 @@ class SiteSums(NamedTuple):
     """<c+_i sigma c_i>, (R, N, 3)."""
 
 
-def site_sums(orbitals: Tensor, n_occupied: int, occupation: Tensor, omega: Tensor) -> SiteSums:
+def site_sums(orbitals: Tensor, n_occupied: Tensor, occupation: Tensor, omega: Tensor) -> SiteSums:
     """Everything that is a sum over levels on one site.
 
     Args:
         orbitals: (R, 2N, N, 4).
-        n_occupied: how many of the lowest levels count.
+        n_occupied: (R,), how many of the lowest levels of each replica count; the others hold next to nothing.
         occupation, omega: (R, 2N) float64, f and the grand potential of each level.
     """
     if orbitals.device.type != "cpu":
-        return site_sums_of_matrices(orbitals[:, :n_occupied], occupation[:, :n_occupied], omega[:, :n_occupied])
-    arrays = (orbitals.numpy(), n_occupied, occupation.numpy(), omega.numpy())
+        m = int(n_occupied.max())
+        return site_sums_of_matrices(orbitals[:, :m], occupation[:, :m], omega[:, :m])
+    arrays = (tensor.numpy() for tensor in (orbitals, n_occupied, occupation, omega))
     return SiteSums(*(torch.from_numpy(array) for array in _site_sums(*arrays)))
 
 
@@ -54,21 +55,22 @@ def site_sums_of_matrices(orbitals: Tensor, occupation: Tensor, omega: Tensor) -
     return SiteSums(density, (omega[:, None] @ terms[0]).squeeze(1), torch.stack(spin, -1))
 
 
-def bond_orders(orbitals: Tensor, n_occupied: int, occupation: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def bond_orders(orbitals: Tensor, n_occupied: Tensor, occupation: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Re sum_s <c+_is c_js> of pairs of sites, (P,) float64.
 
     Args:
         orbitals: (R, 2N, N, 4).
-        n_occupied: how many of the lowest levels count.
+        n_occupied: (R,), how many of the lowest levels of each replica count; the others hold next to nothing.
         occupation: (R, 2N) float64, f of each level.
         first, second: (P,) sites i and j of one replica, numbered through (r N + n), replicas in order.
     """
     if orbitals.device.type != "cpu":
-        return bond_orders_of_matrices(orbitals[:, :n_occupied], occupation[:, :n_occupied], first, second)
+        m = int(n_occupied.max())
+        return bond_orders_of_matrices(orbitals[:, :m], occupation[:, :m], first, second)
     n_replicas, _, n_sites, _ = orbitals.shape
     begin = torch.searchsorted(first // n_sites, torch.arange(n_replicas + 1))
-    tensors = (occupation, first % n_sites, second % n_sites, begin)
-    return torch.from_numpy(_bond_orders(orbitals.numpy(), n_occupied, *(tensor.numpy() for tensor in tensors)))
+    tensors = (orbitals, n_occupied, occupation, first % n_sites, second % n_sites, begin)
+    return torch.from_numpy(_bond_orders(*(tensor.numpy() for tensor in tensors)))
 
 
 def bond_orders_of_matrices(orbitals: Tensor, occupation: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ def _site_sums(orbitals, n_occupied, occupation, omega):  # type: ignore[no-unty
     for replica in range(n_replicas):
         x[:], y[:], z[:] = 0.0, 0.0, 0.0
         electrons, local = density[replica], energy[replica]
-        for level in range(n_occupied):
+        for level in range(n_occupied[replica]):
             f, w = occupation[replica, level], omega[replica, level]
             for i in range(n_sites):
                 a, b = orbitals[replica, level, i, 0], orbitals[replica, level, i, 1]
@@ -111,8 +113,8 @@ def _bond_orders(orbitals, n_occupied, occupation, first, second, begin):  # typ
     order = np.zeros(len(first))
     columns = np.empty((n_sites, 4 * LEVELS), orbitals.dtype)
     for replica in range(n_replicas):
-        for start in range(0, n_occupied, LEVELS):
-            n = min(LEVELS, n_occupied - start)
+        for start in range(0, n_occupied[replica], LEVELS):
+            n = min(LEVELS, n_occupied[replica] - start)
             for level in range(n):
                 root = np.sqrt(occupation[replica, start + level])
                 for i in range(n_sites):
