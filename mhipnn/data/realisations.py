@@ -12,7 +12,7 @@ import numpy as np
 
 from ..configuration import SpinConfiguration
 from ..errors import NonFiniteError
-from ..potential import Evaluation, evaluate_all
+from ..potential import Evaluation, evaluate_all, has_forces
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect
 from .sources import Sources, build_sources
@@ -54,7 +54,8 @@ def label_jobs(jobs: Sequence[Job]) -> tuple[list[LabelledConfigurations], float
     start = time.perf_counter()
     drawn = [draw(job) for job in jobs]
     potential = _sources(jobs[0].definition.to_json(), jobs[0].split).potential
-    evaluations = iter(evaluate_all(potential, [state.config for states in drawn for state in states]))
+    configs = [state.config for states in drawn for state in states]
+    evaluations = iter(evaluate_all(potential, configs, forces=has_forces(potential)))
     labelled = []
     for job, states in zip(jobs, drawn, strict=True):
         records = []

@@ -104,6 +104,11 @@ class SDModel:
         object.__setattr__(self, "dtype", name)
         object.__setattr__(self, "device", str(self.device))
 
+    @property
+    def has_forces(self) -> bool:
+        """Whether t(r) has a slope: labels of a model without one have no forces."""
+        return bool(getattr(self.hopping, "has_forces", True))
+
     def evaluate(self, config: SpinConfiguration, forces: bool = True) -> ElectronicEvaluation:
         """Energy, fields, densities and (if asked) forces of one configuration.
 

@@ -219,3 +219,27 @@ def test_generate_reports_what_it_made_and_finds_it_again(tmp_path, capsys):
     assert run(cfg) == report
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert report["folder"] in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_lattice_with_hopping_by_shells_is_labelled_without_forces(tmp_path):
+    """Double exchange with nearest-neighbour hopping: t(r) is a step, so nothing can be said of forces."""
+    data = module(
+        tmp_path,
+        structure={"_target_": "mhipnn.structures.Crystal", "lattice": "square", "cells": 3},
+        potential={
+            "_target_": "mhipnn.electrons.SDModel",
+            "J": 3,
+            "filling": 0.6,
+            "hopping": {"_target_": "mhipnn.electrons.ShellHopping"},
+        },
+        samplers={"random": RANDOM, "more": dict(RANDOM, n=2, every=2)},
+        size_split=None,
+    )
+    labelled = data.labelled("train")
+    assert len(labelled) == 5 + 3 * 2
+    assert labelled.forces is None
+    exact = data.potential().evaluate(labelled.configuration(4), forces=False)
+    np.testing.assert_allclose(labelled.field[labelled.sites(4)], exact.field, atol=1e-12)
+    assert "forces" not in data.graphs("train")[0]
+    assert data.statistics.forces_rms == 0
+    assert data.statistics.torque_rms > 0.01
