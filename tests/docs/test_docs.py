@@ -38,7 +38,9 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
     found = set()
     for text in TEXT.values():
         for name, rest in re.findall(r"python -m mhipnn\.(\w+)([^\n`|]*)", text):
-            found.add((name, tuple(shlex.split(rest, comments=True))))
+            arguments = tuple(shlex.split(rest, comments=True))
+            if not any(argument.startswith("--config-dir") for argument in arguments):  # its folder stands on the page
+                found.add((name, arguments))
     return sorted(found)
 
 
