@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import logging
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from mhipnn import registry
 from mhipnn.builtins import BUILTINS
@@ -26,8 +28,9 @@ class Other:
 @pytest.fixture(autouse=True)
 def _clean_registry(monkeypatch):
     """Each test has the built-ins alone, and leaves Hydra's store as it was."""
+    Plugins.instance()  # Hydra's own enter the store when they are first used, and must outlive this test
     store = ConfigStore.instance()
-    before = {key: dict(value) if isinstance(value, dict) else value for key, value in store.repo.items()}
+    before = copy.deepcopy(store.repo)
     mine = {key: entry for key, entry in registry._entries.items() if entry.package == "mhipnn"}
     monkeypatch.setattr(registry, "_entries", mine)
     monkeypatch.setattr(registry, "_plugins_loaded", True)
