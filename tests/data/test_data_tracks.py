@@ -82,5 +82,4 @@ def test_a_track_in_full_size(name, tmp_path):
     for ending in ("npz", "xyz"):
         goes_out_and_comes_back(track, tmp_path / f"labels.{ending}")
     metrics, _ = train(tmp_path, *track, *ROLLOUT)
-    print({name: value for name, value in metrics.items() if "torque" in name or "seconds" in name})
     assert 0 < metrics["test/torque_nrmse"] < 1.5
