@@ -57,6 +57,21 @@ _CRYSTAL: dict[str, Any] = {
     "sha256": None,  # of the content of a structure file; null: any
 }
 
+_N_WORKERS = {"n_workers": "${oc.select:data.n_workers,null}"}  # null: one a core
+
+_QUEUE: dict[str, Any] = {
+    "n_workers": 16,  # in all, one a core
+    "cores": 8,  # of one job, on one node
+    "memory": "16GB",  # of one job
+    "walltime": "04:00:00",  # of one job; those that end early are submitted again
+    "partition": None,
+    "account": None,
+    "directives": [],  # more lines for the script's head: ['--constraint=icelake'], [-m n]
+    "prologue": [],  # shell lines before the worker starts: ['module load gcc']
+    "interface": None,  # that nodes reach the submitting machine by: ib0
+    "log_directory": None,
+}
+
 CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
     # What `group=name` composes, with the defaults of all arguments; the other names have a file in conf/.
     ("structure", "random_sites"): {
@@ -87,4 +102,8 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
     ("loss", "field"): {"weight": 1.0},
     ("loss", "forces"): {"weight": 0.1},
     ("loss", "hierarchicality"): {"weight": 1.0e-4},
+    ("launcher", "processes"): _N_WORKERS,
+    ("launcher", "dask_local"): _N_WORKERS,
+    ("launcher", "slurm"): _QUEUE,
+    ("launcher", "pbs"): _QUEUE,
 }
