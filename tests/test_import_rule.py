@@ -15,7 +15,7 @@ PACKAGE = Path(mhipnn.__file__).parent
 # Left to right: a module may import from its own column and from those left of it.
 COLUMNS = (
     ("errors", "threads", "atomic", "compilation"),
-    ("configuration", "potential", "keys", "builtins", "registry", "explain", "config", "run_folder"),
+    ("configuration", "potential", "keys", "builtins", "registry", "explain", "config", "vocabulary") + ("run_folder",),
     ("structures",),
     ("electrons",),
     ("data",),

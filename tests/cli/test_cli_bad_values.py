@@ -85,3 +85,10 @@ def test_simulate_refuses_checkpoints(call, tmp_path, kind):
     err = call(simulate, "system.n_sites=16", "potential=learned", f"checkpoint={path}")
     assert str(path) in err
     assert {"other version": "9.0", "import path": "os.path.join"}.get(kind, "checkpoint") in err
+
+
+def test_an_argument_that_is_not_listed_wants_a_plus(call):
+    says = call(generate, "data=sd_tiny", "data.potential.solver=kpm")
+    assert "'data.potential.solver' is not listed in the configuration but is an argument" in says
+    assert "write +data.potential.solver=..." in says
+    assert "unknown key 'data.potential.slover'" in call(generate, "data=sd_tiny", "data.potential.slover=kpm")

@@ -61,6 +61,7 @@ def test_help_says_what_it_does_with_groups_and_three_examples(name, pages):
     for group in COMMANDS[name]:
         line = next(line for line in pages[name].splitlines() if line.startswith(f"{group}: "))
         choices = {path.stem for path in (conf_dir() / group).glob("*.yaml")}
+        choices |= {entry.name for entry in registry.entries() if registry.GROUPS[entry.kind] == group and entry.config}
         assert choices
         assert choices <= {choice.strip() for choice in line.partition(":")[2].split(",")}
 

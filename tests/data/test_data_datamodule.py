@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from labelling_parts import ELECTRONS, PAIRS, RANDOM, SITES
 from lightning.pytorch import LightningModule, Trainer
 
 from mhipnn.config import compose_config
@@ -17,11 +18,9 @@ from mhipnn.electrons import SDModel
 from mhipnn.errors import ConfigError, DatasetError, InputError, UserError
 from mhipnn.structures import neighbour_list
 
-PAIRS = {"_target_": "labelling_parts.PairPotential"}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
 NODE = {
     "name": "toy",
-    "structure": {"_target_": "mhipnn.structures.RandomSites", "n_sites": 8},
+    "structure": dict(SITES, n_sites=8),
     "potential": PAIRS,
     "samplers": {"random": dict(RANDOM, n=2)},
     "splits": {"train": 5, "val": 2, "test": 3},
@@ -168,7 +167,7 @@ def test_lightning_shuffles_anew_each_epoch_and_repeats_it_on_resume(root, tmp_p
         ({"batch_size": 0}, ConfigError, "batch_size must be an integer >= 1"),
         ({"splits": {"train": 0, "val": 1, "test": 1}}, DatasetError, "empty dataset"),
         ({"samplers": {"random": None}}, DatasetError, "no sampler"),
-        ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3.0, "filling": 3}}, InputError, "filling"),
+        ({"potential": ELECTRONS | {"filling": 3}}, InputError, "filling"),
         ({"potential": PAIRS | {"scale": float("nan")}}, DatasetError, "potential.scale = nan"),
         ({"potential": SDModel(J=3.0, filling=1.0)}, UserError, "give its nodes as configuration"),
         ({"structure": NODE["structure"] | {"r_min": 2}}, InputError, "impossible"),
