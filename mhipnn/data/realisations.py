@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..configuration import SpinConfiguration
 from ..errors import NonFiniteError
+from ..potential import Evaluation
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect
 from .sources import Sources, build_sources
@@ -44,8 +46,7 @@ def label_realisation(definition: DatasetDefinition, split: str, realisation: in
         NonFiniteError: a label that is not finite, with split, realisation and site.
     """
     sources = _sources(definition.to_json(), split)
-    seeds = np.random.SeedSequence(definition.seed, spawn_key=(SPLITS.index(split), realisation))
-    site_seed, *sampler_seeds = seeds.spawn(1 + len(sources.samplers))
+    site_seed, *sampler_seeds = _seeds(definition, split, realisation).spawn(1 + len(sources.samplers))
     sites = sources.structure.sample(np.random.default_rng(site_seed))
     records = []
     for name, seed in zip(sources.samplers, sampler_seeds, strict=True):
@@ -54,15 +55,23 @@ def label_realisation(definition: DatasetDefinition, split: str, realisation: in
         for sampled_at, spins in sources.samplers[name].sample(sites, sources.potential, np.random.default_rng(seed)):
             config = sites.with_spins(spins)
             labels = sources.potential.evaluate(config, forces=True)
-            bad = ~np.isfinite(labels.field).all(-1)
-            if bad.any() or not np.isfinite(labels.energy):
-                where = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
-                raise NonFiniteError(
-                    f"labelling: the {where} is not finite in {split} realisation {realisation}, "
-                    f"sampler {name!r}, time {sampled_at}"
-                )
+            require_finite(labels, f"{split} realisation {realisation}, sampler {name!r}, time {sampled_at}")
             records.append((config, labels, realisation, float(sampled_at)))
     return collect(records)
+
+
+def sites_of(definition: DatasetDefinition, split: str, realisation: int) -> SpinConfiguration:
+    """The disordered sites of one realisation, those that labelling gives its samplers."""
+    (site_seed,) = _seeds(definition, split, realisation).spawn(1)
+    return _sources(definition.to_json(), split).structure.sample(np.random.default_rng(site_seed))
+
+
+def require_finite(labels: Evaluation, where: str) -> None:
+    """Refuse labels with NaN or infinity in them; raises NonFiniteError."""
+    bad = ~np.isfinite(labels.field).all(-1)
+    if bad.any() or not np.isfinite(labels.energy):
+        what = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
+        raise NonFiniteError(f"labelling: the {what} is not finite in {where}")
 
 
 def check_sources(definition: DatasetDefinition) -> None:
@@ -73,6 +82,11 @@ def check_sources(definition: DatasetDefinition) -> None:
     """
     for split in ("train", "size") if definition.size_split else ("train",):
         _sources(definition.to_json(), split)
+
+
+def _seeds(definition: DatasetDefinition, split: str, realisation: int) -> np.random.SeedSequence:
+    """Parent of the seeds of one realisation: the first child is that of its sites, then comes one a sampler."""
+    return np.random.SeedSequence(definition.seed, spawn_key=(SPLITS.index(split), realisation))
 
 
 def _applies(sampler: object, realisation: int) -> bool:
