@@ -69,7 +69,7 @@ class Random:
     needs_exact: ClassVar[bool] = False
 
     def __call__(self, torques: Array, exact: Array | None, rng: np.random.Generator) -> Array:
-        return rng.random(torques.shape[1])
+        return np.asarray(rng.random(torques.shape[1]))
 
 
 def choose(scores: Array, realisations: Sequence[int], n: int, per_realisation: int) -> NDArray[np.int64]:
