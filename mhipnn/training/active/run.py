@@ -48,6 +48,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
         quiet_lightning(),
         RunFolder.open(cfg, cfg.output_root, (data.name, "active"), cfg.run_dir, cfg.resume) as folder,
     ):
+        if folder.resumed:
+            console.print(f"going on with {folder.path}", soft_wrap=True, highlight=False)
         quiet_trainer(cfg)  # complains before labels are made
         launcher = configured(cfg) or Processes(data.n_workers)
         data.launcher = launcher
