@@ -45,6 +45,9 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("launcher", "dask_local", "mhipnn.data.launchers.dask_local.DaskLocal"),
     ("launcher", "slurm", "mhipnn.data.launchers.job_queue.Slurm"),
     ("launcher", "pbs", "mhipnn.data.launchers.job_queue.PBS"),
+    ("acquisition", "committee", "mhipnn.training.active.acquisition.Committee"),
+    ("acquisition", "exact", "mhipnn.training.active.acquisition.Exact"),
+    ("acquisition", "random", "mhipnn.training.active.acquisition.Random"),
 )
 
 _CRYSTAL: dict[str, Any] = {

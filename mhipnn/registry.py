@@ -35,6 +35,7 @@ GROUPS: dict[str, str | None] = {
     "loss": "loss",
     "callback": "callbacks",
     "launcher": "launcher",
+    "acquisition": None,
 }
 # Groups of which several are chosen at once (``loss=[torque, energy]``): each choice is a named node of one dict.
 _MULTI_SELECT = {"loss", "callbacks"}

@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": ("data", "launcher"),
     "evaluate": (),
     "simulate": ("system", "potential", "dynamics"),
+    "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),
 }
 
 
@@ -41,7 +42,7 @@ finally:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The four pages, each from a process of its own in an empty folder that stays empty."""
+    """The five pages, each from a process of its own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
     pages = {}
     for name in COMMANDS:
