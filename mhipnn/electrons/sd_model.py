@@ -200,7 +200,7 @@ class FrozenSDModel:
         if model.onsite is not None:
             matrices.diagonal(dim1=1, dim2=2).add_(per_site("onsite", model.onsite, configs, self.device))
         self.hopping = matrices.to(self.dtype)
-        self._finite_hopping = torch.isfinite(self.hopping).all(-1)
+        self._finite_hopping = torch.isfinite(self.hopping.sum(-1))
         self.J: float | Tensor
         if isinstance(model.J, Sequence):
             self.J = per_site("J", model.J, configs, self.device).to(self.dtype)

@@ -19,7 +19,7 @@ from labelling_parts import ELECTRONS, PAIRS, RANDOM, SITES, SPLITS, contents, d
 from mhipnn import SDModel
 from mhipnn.atomic import folder_lock
 from mhipnn.data import label_dataset, load_split
-from mhipnn.data.labelling import label_realisation, shards_of
+from mhipnn.data.labelling import _batched, label_realisation, shards_of
 from mhipnn.data.progress import LabellingProgress
 from mhipnn.data.realisations import Job, label_jobs
 from mhipnn.errors import DatasetError, InputError, NonFiniteError, UserError
@@ -98,6 +98,21 @@ def test_labels_do_not_depend_on_what_is_labelled_with_them():
         assert len(labelled) == (3 if number == 0 else 1)
         for name in ("energy", "field", "forces", "spins", "positions", "realisation", "time"):
             np.testing.assert_array_equal(getattr(labelled, name), getattr(alone, name))
+
+
+def test_short_jobs_go_together_and_long_ones_alone():
+    quench = {"_target_": "mhipnn.dynamics.Quench", "duration": 1.0, "time_step": 0.5}
+    snapshots = {"_target_": "mhipnn.dynamics.QuenchSnapshots", "times": [1.0], "quench": quench, "every": 16}
+    definition = define(samplers={"random": RANDOM, "quench": snapshots}, splits={"train": 100, "val": 1, "test": 1})
+    jobs = [Job(definition, "train", number) for number in range(100)]
+    kinds = {(job.split, job.realisation): job.kind for job in jobs}
+    for n_workers, size in ((1, 25), (2, 12), (50, 1)):
+        batches = _batched(jobs, kinds, n_workers)
+        assert sorted(job.realisation for batch in batches for job in batch) == list(range(100))
+        assert all(len({job.kind for job in batch}) == 1 for batch in batches)
+        assert all(len(batch) == 1 for batch in batches if not batch[0].is_short)
+        assert len(batches[1]) == 1  # the first short one leads alone
+        assert max(map(len, batches)) == size
 
 
 def test_seed_split_and_realisation_change_labels():
