@@ -1,6 +1,8 @@
-"""What mhipnn itself registers: one table, import paths only, so that listing it loads nothing heavy."""
+"""What mhipnn itself registers: tables of import paths and plain values, so that listing them loads nothing heavy."""
 
 from __future__ import annotations
+
+from typing import Any
 
 BUILTINS: tuple[tuple[str, str, str], ...] = (
     # kind, name, import path
@@ -44,4 +46,68 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("launcher", "dask_local", "mhipnn.data.launchers.dask_local.DaskLocal"),
     ("launcher", "slurm", "mhipnn.data.launchers.job_queue.Slurm"),
     ("launcher", "pbs", "mhipnn.data.launchers.job_queue.PBS"),
+    ("acquisition", "committee", "mhipnn.training.active.acquisition.Committee"),
+    ("acquisition", "exact", "mhipnn.training.active.acquisition.Exact"),
+    ("acquisition", "random", "mhipnn.training.active.acquisition.Random"),
 )
+
+_CRYSTAL: dict[str, Any] = {
+    "lattice": "square",  # chain square triangular honeycomb kagome cubic bcc fcc, or the path of a structure file
+    "cells": [10, 10],  # along each direction of the lattice
+    "pbc": None,  # true or false for each direction; null: all periodic
+    "lattice_constant": None,  # length of the first cell vector; null: from the density
+    "density": 1.0,  # sites per length, area or volume; null keeps the lengths of a file
+    "species": None,  # {fractions: [0.8, 0.2]}: at random on exactly these fractions of the sites
+    "sha256": None,  # of the content of a structure file; null: any
+}
+
+_N_WORKERS = {"n_workers": "${oc.select:data.n_workers,null}"}  # null: one a core
+
+_QUEUE: dict[str, Any] = {
+    "n_workers": 16,  # in all, one a core
+    "cores": 8,  # of one job, on one node
+    "memory": "16GB",  # of one job
+    "walltime": "04:00:00",  # of one job; those that end early are submitted again
+    "partition": None,
+    "account": None,
+    "directives": [],  # more lines for the script's head: ['--constraint=icelake'], [-m n]
+    "prologue": [],  # shell lines before the worker starts: ['module load gcc']
+    "interface": None,  # that nodes reach the submitting machine by: ib0
+    "log_directory": None,
+}
+
+CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
+    # What `group=name` composes, with the defaults of all arguments; the other names have a file in conf/.
+    ("structure", "random_sites"): {
+        "n_sites": 100,
+        "dimension": 2,
+        "r_min": 0.8,  # no pair is closer
+        "density": 1.0,
+        "species": None,
+    },
+    ("structure", "crystal"): _CRYSTAL,
+    ("structure", "displaced_lattice"): _CRYSTAL
+    | {
+        "width": 0.1,  # of each component of the displacements, in mean spacings
+        "r_min": None,  # smallest distance, by drawing close pairs again; null: any
+    },
+    # Density and lattice constant are those of the full lattice, the fraction of empty sites is exact.
+    ("structure", "diluted_lattice"): _CRYSTAL | {"vacancies": 0.1},
+    ("structure", "amorphous"): {
+        "path": "???",  # npz, or what ASE reads: every replica takes one of the frames at random
+        "density": 1.0,  # every frame is scaled to it; null keeps the lengths of the file
+        "species": None,  # in place of those of the file
+        "sha256": None,
+    },
+    ("integrator", "heun"): {},
+    ("integrator", "rk4"): {},
+    ("loss", "torque"): {"weight": 1.0},
+    ("loss", "energy"): {"weight": 0.02},
+    ("loss", "field"): {"weight": 1.0},
+    ("loss", "forces"): {"weight": 0.1},
+    ("loss", "hierarchicality"): {"weight": 1.0e-4},
+    ("launcher", "processes"): _N_WORKERS,
+    ("launcher", "dask_local"): _N_WORKERS,
+    ("launcher", "slurm"): _QUEUE,
+    ("launcher", "pbs"): _QUEUE,
+}

@@ -100,8 +100,9 @@ class _Job:
 
     def tell(self, error: Exception) -> None:
         from .explain import one_line
+        from .vocabulary import Vocabulary
 
-        print("error:", one_line(error, self._known_keys, _choices), file=sys.stderr, flush=True)
+        print("error:", one_line(error, Vocabulary(self.config_name)), file=sys.stderr, flush=True)
         self.told.append(error)
 
     def guarded(self) -> Task:
@@ -123,16 +124,6 @@ class _Job:
 
         return run
 
-    def _known_keys(self) -> list[str]:
-        """Keys of the configuration with the same choices of groups but none of the values."""
-        choices = [arg for arg in sys.argv[1:] if "=" in arg and (conf_dir() / arg.partition("=")[0]).is_dir()]
-        for overrides in (choices, []):
-            try:
-                return _flat_keys(compose_config(self.config_name, overrides))
-            except Exception:  # the choices are misspelt as well
-                continue
-        return []
-
 
 def _hydra(config_name: str, task: Task) -> None:
     import hydra
@@ -153,9 +144,11 @@ def _hydra(config_name: str, task: Task) -> None:
 
 def _refuse_null_groups(arguments: Sequence[str]) -> None:
     """Hydra has no message of its own for ``logger=null``."""
+    from .vocabulary import is_group
+
     for argument in arguments:
         group, _, value = argument.partition("=")
-        if value == "null" and (conf_dir() / group).is_dir():
+        if value == "null" and is_group(group):
             raise ConfigError(f"{argument}: a group is left out with '~{group}', quoted in most shells")
 
 
@@ -177,15 +170,6 @@ def _full_errors() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _choices(group: str) -> list[str]:
-    from hydra.core.config_store import ConfigStore
-
-    node: Any = ConfigStore.instance().repo
-    for part in group.split("/"):
-        node = node.get(part, {}) if isinstance(node, dict) else {}
-    return sorted({path.stem for path in (conf_dir() / group).glob("*.yaml")} | {Path(name).stem for name in node})
-
-
 def _check_complete(cfg: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
@@ -199,14 +183,18 @@ def _check_types(cfg: DictConfig, config_name: str) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    groups = set(HydraConfig.get().runtime.choices)
+    from .vocabulary import search_path
+
+    runtime = HydraConfig.get().runtime
+    groups = set(runtime.choices)
     given = [override for override in HydraConfig.get().overrides.task if override[0] not in "+~"]
     choices = [override for override in given if override.partition("=")[0] in groups]
     keys = [override.partition("=")[0] for override in given if override not in choices]
     keys = [key for key in keys if key.partition(".")[0] not in ("trainer", "logger")]
     if not keys:
         return
-    defaults = compose_config(config_name, choices)
+    added = [at for at in runtime.config_sources if at.provider not in ("hydra", "main", "schema")]
+    defaults = compose_config(config_name, [*choices, *search_path([f"{at.schema}://{at.path}" for at in added])])
     for key in keys:
         default, value = (OmegaConf.select(node, key, throw_on_missing=False) for node in (defaults, cfg))
         wanted = _wanted_type(default)
@@ -228,18 +216,6 @@ def _wanted_type(default: Any) -> tuple[str, tuple[type, ...]] | None:
     if isinstance(default, DictConfig):
         return "a group of settings", (DictConfig,)
     return None
-
-
-def _flat_keys(node: Any, prefix: str = "") -> list[str]:
-    if isinstance(node, ListConfig) or not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
-        return []
-    keys: list[str] = []
-    for key in map(str, node):
-        path = f"{prefix}{key}"
-        keys.append(path)
-        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
-            keys += _flat_keys(node[key], f"{path}.")
-    return keys
 
 
 def _print_plugins() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from .errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from .vocabulary import Vocabulary
 
 # What is the user's to mend; anything else is a bug and keeps its traceback.
 MISTAKES: tuple[type[Exception], ...] = (UserError, HydraException, OmegaConfBaseException, YAMLError, OSError)
@@ -21,42 +25,37 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENO
 DEBUG_HINT = " (MHIPNN_DEBUG=1 shows the traceback)"
 
 
-Keys = Callable[[], Iterable[str]]
-Choices = Callable[[str], Iterable[str]]
-
-
-def one_line(error: Exception, known_keys: Keys, choices: Choices) -> str:
+def one_line(error: Exception, known: Vocabulary) -> str:
     """What went wrong and what to do, without a line break.
 
     Args:
         error: one of `MISTAKES`.
-        known_keys: all keys that the configuration has, called only if a key was misspelt.
-        choices: group -> its choices.
+        known: the words that there are.
     """
-    return " ".join(_explain(error, known_keys, choices).split())
+    return " ".join(_explain(error, known).split())
 
 
-def _explain(error: Exception, known_keys: Keys, choices: Choices) -> str:
+def _explain(error: Exception, known: Vocabulary) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException):
-        return _unknown_choice(error, choices)
+        return _unknown_choice(error, known)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}: write key=value (quote the value if it holds spaces, commas or brackets)"
         )
     if isinstance(error, InstantiationException):
-        return _failed_target(error, known_keys, choices)
+        return _failed_target(error, known)
     if isinstance(error, MissingMandatoryValue):
         return f"{_first_line(error)}: give it as key=value"
     if isinstance(error, OSError):
         return _system_error(error)
     if (key := _unknown_key(error)) is not None:
-        return f"unknown key {key!r}: {_near_keys(key, known_keys())}"
+        return _unlisted(error, key, known) or f"unknown key {key!r}: {_near_keys(key, known.keys())}"
     return _first_line(error)
 
 
-def _unknown_choice(error: MissingConfigException, choices: Choices) -> str:
+def _unknown_choice(error: MissingConfigException, known: Vocabulary) -> str:
     # Hydra fills in missing_cfg_file only where one of a group is chosen, not for loss=[torque,enrgy]
     match = re.search(r"Could not (?:find|load) '(?:([^']+)/)?([^']+)'", str(error))
     if match is None:
@@ -64,7 +63,7 @@ def _unknown_choice(error: MissingConfigException, choices: Choices) -> str:
     group, choice = match.groups()
     if group is None:
         return f"there is no configuration {choice!r}"
-    return f"{group}={choice}: group {group!r} has no choice {choice!r}: {suggest(choice, choices(group))}"
+    return f"{group}={choice}: group {group!r} has no choice {choice!r}: {suggest(choice, known.choices(group))}"
 
 
 def _unknown_key(error: Exception) -> str | None:
@@ -72,6 +71,14 @@ def _unknown_key(error: Exception) -> str | None:
     if match is None or not re.search("not in struct|No match in the defaults list|does not exist", _chain(error)):
         return None
     return match[1].partition("@")[0]
+
+
+def _unlisted(error: Exception, key: str, known: Vocabulary) -> str | None:
+    """An argument that the configuration does not list is no mistake, but Hydra wants a plus before it."""
+    node, _, argument = key.rpartition(".")
+    if not node or not str(error).startswith("Could not override") or argument not in known.arguments(node):
+        return None
+    return f"{key!r} is not listed in the configuration but is an argument of what stands there: write +{key}=..."
 
 
 def _near_keys(key: str, known: Iterable[str]) -> str:
@@ -84,7 +91,7 @@ def _near_keys(key: str, known: Iterable[str]) -> str:
     return "at the top level there are " + ", ".join(k for k in keys if "." not in k)
 
 
-def _failed_target(error: InstantiationException, known_keys: Keys, choices: Choices) -> str:
+def _failed_target(error: InstantiationException, known: Vocabulary) -> str:
     """Hydra wraps what a class raised; its cause is the message, the key says where."""
     match = re.search(r"full_key: (\S+)", str(error))
     where = f"{match[1]}: " if match else ""
@@ -92,7 +99,7 @@ def _failed_target(error: InstantiationException, known_keys: Keys, choices: Cho
     if isinstance(cause, UserError):
         return where + str(cause)
     if isinstance(cause, MISTAKES) and not isinstance(cause, InstantiationException):
-        return where + _explain(cause, known_keys, choices)
+        return where + _explain(cause, known)
     if isinstance(cause, Exception):
         return where + (_first_line(cause) or type(cause).__name__) + DEBUG_HINT
     return where + _first_line(error) + DEBUG_HINT

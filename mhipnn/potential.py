@@ -53,6 +53,11 @@ class Potential(Protocol):
         ...
 
 
+def has_forces(potential: Potential) -> bool:
+    """Whether its energy can be differentiated by positions; a potential says so, if it cannot, by ``has_forces``."""
+    return bool(getattr(potential, "has_forces", True))
+
+
 def evaluate_all(potential: Potential, configs: Sequence[SpinConfiguration], forces: bool = True) -> list[Evaluation]:
     """Every configuration evaluated: by the potential's own ``evaluate_all``, which may batch them, if it has one."""
     if hasattr(potential, "evaluate_all"):

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
-from .builtins import BUILTINS
+from .builtins import BUILTINS, CONFIGS
 from .errors import ConfigError, suggest
 
 PLUGIN_GROUP = "mhipnn.plugins"
@@ -35,6 +35,7 @@ GROUPS: dict[str, str | None] = {
     "loss": "loss",
     "callback": "callbacks",
     "launcher": "launcher",
+    "acquisition": None,
 }
 # Groups of which several are chosen at once (``loss=[torque, energy]``): each choice is a named node of one dict.
 _MULTI_SELECT = {"loss", "callbacks"}
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name: where its class lives and which package brought it."""
+    """One registered name: where its class lives, which package brought it, its configuration if no file holds it."""
 
     kind: str
     name: str
@@ -54,9 +55,12 @@ class Entry:
     config: Mapping[str, Any] | None = None
 
 
-_entries: dict[tuple[str, str], Entry] = {
-    (kind, name): Entry(kind, name, target, "mhipnn") for kind, name, target in BUILTINS
-}
+def _builtin(kind: str, name: str, target: str) -> Entry:
+    config = CONFIGS.get((kind, name))
+    return Entry(kind, name, target, "mhipnn", None if config is None else {"_target_": target} | config)
+
+
+_entries: dict[tuple[str, str], Entry] = {(kind, name): _builtin(kind, name, target) for kind, name, target in BUILTINS}
 _plugins_loaded = False
 _loading: str | None = None  # the package whose entry point is being run
 
@@ -174,11 +178,17 @@ def require_registered(node: Any, where: str) -> None:
 
 
 def load_plugins() -> None:
-    """Run every entry point of ``mhipnn.plugins`` once, sorted by name; a broken one costs one warning line."""
+    """Publish the built-ins and run every entry point of ``mhipnn.plugins``, once, sorted by name.
+
+    A plugin that is broken costs one warning line.
+    """
     global _plugins_loaded
     if _plugins_loaded:
         return
     _plugins_loaded = True
+    for entry in list(_entries.values()):
+        if entry.config is not None:
+            _publish(entry)
     for point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: (point.name, point.value)):
         _load_plugin(point)
 

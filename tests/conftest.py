@@ -29,8 +29,8 @@ run_dir: null
     "data/near.yaml": "root: ${output_root}/labels\n",
     "loss/first.yaml": "first: {weight: 1.0}\n",
     "loss/second.yaml": "second: {weight: 1.0}\n",
-    "dynamics/quench.yaml": "defaults:\n  - integrator: heun\n  - _self_\ntime_step: 0.1\n",
-    "dynamics/integrator/heun.yaml": "name: heun\n",
+    "dynamics/quench.yaml": "defaults:\n  - integrator: euler\n  - _self_\ntime_step: 0.1\n",
+    "dynamics/integrator/euler.yaml": "name: euler\n",
     "experiment/sweep.yaml": """# @package _global_
 hydra:
   mode: MULTIRUN

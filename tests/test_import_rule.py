@@ -15,7 +15,7 @@ PACKAGE = Path(mhipnn.__file__).parent
 # Left to right: a module may import from its own column and from those left of it.
 COLUMNS = (
     ("errors", "threads", "atomic", "compilation"),
-    ("configuration", "potential", "keys", "builtins", "registry", "explain", "config", "run_folder"),
+    ("configuration", "potential", "keys", "builtins", "registry", "explain", "config", "vocabulary") + ("run_folder",),
     ("structures",),
     ("electrons",),
     ("data",),
@@ -24,7 +24,7 @@ COLUMNS = (
     ("analysis",),
     ("training",),
     ("testing",),
-    ("train", "generate", "evaluate", "simulate"),
+    ("train", "generate", "evaluate", "simulate", "active"),
 )
 RANK = {name: rank for rank, column in enumerate(COLUMNS) for name in column}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

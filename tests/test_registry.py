@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import inspect
 import logging
 import subprocess
 import sys
@@ -8,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from mhipnn import registry
-from mhipnn.builtins import BUILTINS
+from mhipnn.builtins import BUILTINS, CONFIGS
 from mhipnn.config import compose_config
 from mhipnn.errors import ConfigError
 
@@ -26,8 +29,10 @@ class Other:
 @pytest.fixture(autouse=True)
 def _clean_registry(monkeypatch):
     """Each test has the built-ins alone, and leaves Hydra's store as it was."""
+    Plugins.instance()  # Hydra's own, and our built-ins, enter the store at their first use and must outlive this test
+    registry.load_plugins()
     store = ConfigStore.instance()
-    before = {key: dict(value) if isinstance(value, dict) else value for key, value in store.repo.items()}
+    before = copy.deepcopy(store.repo)
     mine = {key: entry for key, entry in registry._entries.items() if entry.package == "mhipnn"}
     monkeypatch.setattr(registry, "_entries", mine)
     monkeypatch.setattr(registry, "_plugins_loaded", True)
@@ -169,3 +174,11 @@ def test_a_registered_name_composes(scratch_conf):
     assert cfg.loss.mine == {"_target_": f"{__name__}.Other", "weight": 2.0}
     assert "first" in cfg.loss
     assert cfg.dynamics.integrator == {"_target_": f"{__name__}.Toy"}
+
+
+def test_published_builtins_list_every_argument():
+    """What the command line may set is what the class takes, with its own defaults but for a few chosen ones."""
+    for (kind, name), config in CONFIGS.items():
+        parameters = inspect.signature(registry.get(kind, name)).parameters
+        assert list(config) == [key for key in config if key in parameters]
+        assert set(config) == set(parameters), name

@@ -6,11 +6,11 @@
 Rows, one a size N, random 2-D sites, float64, one thread. Columns:
 
     label        energy, fields and forces of one configuration, sites met for the first time: `SDModel.evaluate_all` of
-                 `--batch` configurations, as labelling calls it (a shard holds eight)
+                 `--batch` configurations, as labelling calls it
     in eigh      share of its wall time inside torch.linalg.eigh
     alone        one `SDModel.evaluate`, for the same
     naive        the same label by tools/naive_electrons.py, in the same interleaved run, over ours
-    field        energy and fields of one replica, in a batch of `--batch` at frozen sites: a step of a quench
+    field        energy and fields of one of eight replicas at frozen sites: a step of a quench
     in eigh      share of that
     2 processes  labels per second of two processes at once over those of one, in turn
 
@@ -112,8 +112,8 @@ def _cells(configs: list[SpinConfiguration], args: argparse.Namespace) -> list[s
     labels, single, fields = Clock(args.device), Clock(args.device), Clock(args.device)
     turn, naive_turn = itertools.cycle(configs), itertools.cycle(configs)
     batch = [configs[number % len(configs)] for number in range(args.batch)]
-    frozen = exact.prepare(batch)
-    spins = frozen.spins_of(batch)
+    frozen = exact.prepare(configs)
+    spins = frozen.spins_of(configs)
 
     def label() -> None:
         with labels.watching():
@@ -141,7 +141,7 @@ def _cells(configs: list[SpinConfiguration], args: argparse.Namespace) -> list[s
         f"{1e3 * times['alone'].median:.3g}",
         single.share(),
         *((f"{1e3 * naive:.3g}", f"{naive / ours:.2f} x") if naive is not None else ("", "")),
-        f"{1e3 * times['field'].median / args.batch:.3g}",
+        f"{1e3 * times['field'].median / len(configs):.3g}",
         times["field"].spread,
         fields.share(),
     ]
@@ -236,7 +236,7 @@ def _labels_per_second(exact: SDModel, config: SpinConfiguration, seconds: float
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--sizes", type=positive, nargs="+", default=[50, 100, 200, 400])
-    options.add_argument("--batch", type=positive, default=8, help="configurations solved in one call (default 8)")
+    options.add_argument("--batch", type=positive, default=32, help="configurations given at once (default 32)")
     options.add_argument("--naive-up-to", type=int, default=400, help="most sites of the naive column")
     options.add_argument("--seconds", type=float, default=12.0, help="of the last column, for each size; 0 for none")
     options.add_argument("--solvers", action="store_true", help="a second table: the eigenproblem by several solvers")

@@ -104,7 +104,8 @@ def _row(data: SpinDataModule, split: str, gaps: Sequence[Gap], costs: dict[Kind
 
 
 def _n_bytes(labelled: LabelledConfigurations) -> int:
-    return sum(getattr(labelled, name).nbytes for name in ("offsets", *array_names()))
+    arrays = (getattr(labelled, name) for name in ("offsets", *array_names()))
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _print(data: SpinDataModule, report: dict[str, Any]) -> None:

@@ -103,21 +103,27 @@ def array_names() -> tuple[str, ...]:
 
 
 def collect(records: Sequence[tuple[SpinConfiguration, Evaluation, int, float]]) -> LabelledConfigurations:
-    """Join (configuration, labels, realisation, time) records; no record gives empty arrays."""
+    """Join (configuration, labels, realisation, time) records; no record gives empty arrays.
+
+    Raises:
+        DatasetError: some records have forces and others none.
+    """
     rows: dict[str, list[Any]] = {name: [] for name in array_names()}
     for config, labels, realisation, time in records:
-        if labels.forces is None:
-            raise DatasetError(f"{type(labels).__name__} without forces: a label needs energy, field and forces")
         record = {name: getattr(config, name) for name in ("positions", "spins", "species", "moments", "cell", "pbc")}
         record |= {name: getattr(labels, name) for name in ("energy", "field", "forces")}
         record |= {"realisation": realisation, "time": time}
         for name, value in record.items():
-            rows[name].append(np.asarray(value) if KEYS[name].level == "site" else np.asarray(value)[None])
+            if value is not None:
+                rows[name].append(np.asarray(value) if KEYS[name].level == "site" else np.asarray(value)[None])
+    for name in OPTIONAL:
+        if rows[name] and len(rows[name]) < len(records):
+            raise DatasetError(f"{name}: {len(rows[name])} of {len(records)} labels have them and the others lack them")
     counts = [config.n_sites for config, *_ in records]
-    return LabelledConfigurations(
-        offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
-        **{name: _join(name, parts) for name, parts in rows.items()},
-    )
+    arrays: dict[str, Any] = {name: _join(name, parts) for name, parts in rows.items() if parts or not records}
+    missing: dict[str, Any] = dict.fromkeys(rows.keys() - arrays.keys())
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    return LabelledConfigurations(offsets=offsets, **arrays, **missing)
 
 
 def concatenate(parts: Sequence[LabelledConfigurations]) -> LabelledConfigurations:
@@ -126,6 +132,7 @@ def concatenate(parts: Sequence[LabelledConfigurations]) -> LabelledConfiguratio
     Raises:
         DatasetError: a label that some parts have and others lack.
     """
+    parts = [part for part in parts if len(part)] or list(parts[:1])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.n_sites for part in parts)])
     return LabelledConfigurations(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

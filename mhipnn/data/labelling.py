@@ -36,6 +36,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+TOGETHER = 32
+"""Short jobs that a worker is given at once: their configurations are solved in batches."""
+
 
 def label_dataset(
     definition: DatasetDefinition,
@@ -118,7 +121,7 @@ def _fill(gaps: Sequence[Gap], definition: DatasetDefinition, launcher: Launcher
     home = {(gap.shard.split, number): gap for gap in gaps for number in gap.missing}
     kinds = {(job.split, job.realisation): job.kind for job in jobs_of(definition, gaps)}
     jobs = [Job(definition, split, realisation) for split, realisation in _ordered(kinds)]
-    batches = _batched(jobs, kinds, home)
+    batches = _batched(jobs, kinds, launcher.n_workers)
     parts: dict[Path, dict[int, LabelledConfigurations]] = {gap.shard.path: {} for gap in gaps}
     title = f"Labelling {definition.name}"
     with (
@@ -138,20 +141,27 @@ def _fill(gaps: Sequence[Gap], definition: DatasetDefinition, launcher: Launcher
                 bar.done(kinds[job.split, job.realisation], seconds / len(batch), len(labelled))
 
 
-def _batched(
-    jobs: Sequence[Job], kinds: dict[tuple[str, int], Kind], home: dict[tuple[str, int], Gap]
-) -> list[tuple[Job, ...]]:
-    """Short jobs of one kind and one shard, where they follow each other, as one; all others by themselves."""
-    batches: list[tuple[Job, ...]] = []
-    for number, job in enumerate(jobs):
-        key = job.split, job.realisation
-        before = (batches[-1][-1].split, batches[-1][-1].realisation) if batches else None
-        alike = before is not None and kinds[before] == kinds[key] and home[before] is home[key]
-        if alike and number >= len(set(kinds.values())) and job.is_short:
-            batches[-1] += (job,)
+def _batched(jobs: Sequence[Job], kinds: dict[tuple[str, int], Kind], n_workers: int) -> list[tuple[Job, ...]]:
+    """Short jobs of one kind together, as many as leave every worker several turns; long ones by themselves.
+
+    The first job of each kind leads alone, for the estimate of the time left.
+    """
+    size = min(TOGETHER, max(1, len(jobs) // (4 * n_workers)))
+    batches: list[list[Job]] = []
+    open_batch: dict[Kind, list[Job]] = {}
+    led: set[Kind] = set()
+    for job in jobs:
+        kind = kinds[job.split, job.realisation]
+        batch = open_batch.get(kind)
+        if kind not in led or not job.is_short:
+            batches.append([job])
+            led.add(kind)
+        elif batch is None or len(batch) == size:
+            open_batch[kind] = [job]
+            batches.append(open_batch[kind])
         else:
-            batches.append((job,))
-    return batches
+            batch.append(job)
+    return [tuple(batch) for batch in batches]
 
 
 def _ordered(kinds: dict[tuple[str, int], Kind]) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..configuration import SpinConfiguration
 from ..errors import NonFiniteError
-from ..potential import Evaluation, evaluate_all
+from ..potential import Evaluation, evaluate_all, has_forces
 from .definition import SPLITS, DatasetDefinition
 from .labelled import LabelledConfigurations, collect
 from .sources import Sources, build_sources
@@ -54,13 +54,15 @@ def label_jobs(jobs: Sequence[Job]) -> tuple[list[LabelledConfigurations], float
     start = time.perf_counter()
     drawn = [draw(job) for job in jobs]
     potential = _sources(jobs[0].definition.to_json(), jobs[0].split).potential
-    evaluations = iter(evaluate_all(potential, [state.config for states in drawn for state in states]))
+    configs = [state.config for states in drawn for state in states]
+    evaluations = iter(evaluate_all(potential, configs, forces=has_forces(potential)))
     labelled = []
     for job, states in zip(jobs, drawn, strict=True):
         records = []
         for state in states:
             labels = next(evaluations)
-            _require_finite(labels, job, state)
+            where = f"{job.split} realisation {job.realisation}, sampler {state.sampler!r}, time {state.time}"
+            require_finite(labels, where)
             records.append((state.config, labels, job.realisation, state.time))
         labelled.append(collect(records))
     return labelled, time.perf_counter() - start
@@ -83,7 +85,7 @@ class Drawn(NamedTuple):
 def draw(job: Job) -> list[Drawn]:
     """One disorder realisation, and the spins that its samplers choose on it."""
     sources = _sources(job.definition.to_json(), job.split)
-    seeds = np.random.SeedSequence(job.definition.seed, spawn_key=(SPLITS.index(job.split), job.realisation))
+    seeds = _seeds(job.definition, job.split, job.realisation)
     site_seed, *sampler_seeds = seeds.spawn(1 + len(sources.samplers))
     sites = sources.structure.sample(np.random.default_rng(site_seed))
     return [
@@ -94,14 +96,18 @@ def draw(job: Job) -> list[Drawn]:
     ]
 
 
-def _require_finite(labels: Evaluation, job: Job, state: Drawn) -> None:
+def sites_of(definition: DatasetDefinition, split: str, realisation: int) -> SpinConfiguration:
+    """The disordered sites of one realisation, those that labelling gives its samplers."""
+    (site_seed,) = _seeds(definition, split, realisation).spawn(1)
+    return _sources(definition.to_json(), split).structure.sample(np.random.default_rng(site_seed))
+
+
+def require_finite(labels: Evaluation, where: str) -> None:
+    """Refuse labels with NaN or infinity in them; raises NonFiniteError."""
     bad = ~np.isfinite(labels.field).all(-1)
     if bad.any() or not np.isfinite(labels.energy):
-        where = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
-        raise NonFiniteError(
-            f"labelling: the {where} is not finite in {job.split} realisation {job.realisation}, "
-            f"sampler {state.sampler!r}, time {state.time}"
-        )
+        what = f"field at site {int(bad.argmax())}" if bad.any() else "energy"
+        raise NonFiniteError(f"labelling: the {what} is not finite in {where}")
 
 
 def check_sources(definition: DatasetDefinition) -> None:
@@ -112,6 +118,11 @@ def check_sources(definition: DatasetDefinition) -> None:
     """
     for split in ("train", "size") if definition.size_split else ("train",):
         _sources(definition.to_json(), split)
+
+
+def _seeds(definition: DatasetDefinition, split: str, realisation: int) -> np.random.SeedSequence:
+    """Parent of the seeds of one realisation: the first child is that of its sites, then comes one a sampler."""
+    return np.random.SeedSequence(definition.seed, spawn_key=(SPLITS.index(split), realisation))
 
 
 def _applies(sampler: object, realisation: int) -> bool:

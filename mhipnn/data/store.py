@@ -17,14 +17,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..atomic import atomic_path
 from ..errors import DatasetError
 from ..keys import KEYS
 from .definition import SPLITS, DatasetDefinition
-from .labelled import LabelledConfigurations, array_names
+from .labelled import OPTIONAL, LabelledConfigurations, array_names
 
 FORMAT = "mhipnn labels 1"
 UNITS = "energies and k_B T: hopping t0; lengths: mean spacing; hbar = k_B = 1; time: hbar/t0; field B = -dE/dS"
@@ -49,7 +48,10 @@ def shard_bytes(
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=USER_BLOCK) as file:
         for name in ("offsets", *array_names()):
-            dataset = file.create_dataset(name, data=getattr(labelled, name))
+            values = getattr(labelled, name)
+            if values is None:
+                continue
+            dataset = file.create_dataset(name, data=values)
             if name in KEYS:
                 dataset.attrs["unit"] = KEYS[name].unit
                 dataset.attrs["meaning"] = KEYS[name].meaning
@@ -108,8 +110,10 @@ def read_held(
         if split is not None and file.attrs.get("split") != split:
             raise DatasetError(f"{path} belongs to another dataset: its split differs")
         held = range(*json.loads(str(file.attrs["realisations"])))
-        arrays: dict[str, NDArray[Any]] = {name: file[name][()] for name in ("offsets", *array_names())}
-    return held, LabelledConfigurations(**arrays)
+        names = ("offsets", *array_names())
+        missing: Any = {name: None for name in OPTIONAL if name not in file}
+        arrays: Any = {name: file[name][()] for name in names if name not in missing}
+    return held, LabelledConfigurations(**arrays, **missing)
 
 
 def _verified(path: Path) -> bytes:

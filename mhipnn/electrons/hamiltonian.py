@@ -40,18 +40,17 @@ def bonds(configs: Sequence[SpinConfiguration], r_cut: float, device: torch.devi
         InputError: two sites at the same place.
     """
     search = NeighborList(cutoff=r_cut, full_list=False)
-    ends, vectors = [], []
-    for number, config in enumerate(configs):
-        i, j, shift = search.compute(config.positions, config.cell, config.pbc.tolist(), "ijS")
-        ends.append(np.stack([j, i]).astype(np.int64) + number * config.n_sites)
-        vectors.append(config.positions[j] - config.positions[i] + shift @ config.cell)
-    source, receiver = np.concatenate(ends, 1)
-    x, y, z = np.concatenate(vectors).T
-    distance = np.sqrt(x * x + y * y + z * z)
+    found = [search.compute(config.positions, config.cell, config.pbc.tolist(), "ijdD") for config in configs]
+    first = np.cumsum([0, *(config.n_sites for config in configs)])
+    receiver, source = (
+        np.concatenate([pairs[end] + start for pairs, start in zip(found, first, strict=False)]).astype(np.int64)
+        for end in (0, 1)
+    )
+    distance = np.concatenate([pairs[2] for pairs in found])
     if distance.size and distance.min() == 0:
         for config in configs:
             neighbour_list(config.positions, config.cell, config.pbc, r_cut)  # says which sites
-    direction = np.stack([x, y, z], 1) / distance[:, None]
+    direction = np.concatenate([pairs[3] for pairs in found]) / distance[:, None]
     return Bonds(*(torch.as_tensor(array, device=device) for array in (source, receiver, distance, direction)))
 
 
@@ -95,10 +94,13 @@ def assemble(hopping: Tensor, spins: Tensor, J: float | Tensor) -> Tensor:
     """
     exchange = (J[..., None] if isinstance(J, Tensor) else J) * spins
     n_replicas, n_sites, _ = spins.shape
-    H = torch.zeros(n_replicas, n_sites, 2, n_sites, 2, dtype=spins.dtype.to_complex(), device=spins.device)
-    if H.device.type == "cpu":
-        _fill(H.numpy(), hopping.numpy(), exchange.numpy())
+    shape = (n_replicas, n_sites, 2, n_sites, 2)
+    if spins.device.type == "cpu":
+        entries = np.zeros(shape, np.complex128 if spins.dtype == torch.float64 else np.complex64)
+        _fill(entries, hopping.numpy(), exchange.numpy())
+        H = torch.from_numpy(entries)  # numpy asks the system for huge pages, torch does not
     else:
+        H = torch.zeros(shape, dtype=spins.dtype.to_complex(), device=spins.device)
         fill_blocks(H, hopping, exchange)
     return H.view(n_replicas, 2 * n_sites, 2 * n_sites)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from .hopping import require_finite
 class ShellHopping:
     """t(r) = -t_n for |r - r_n| <= tolerance, 0 elsewhere: the nearest-neighbour models of lattices.
 
-    A step has no slope, so there are no forces: evaluate with ``forces=False``.
+    A step has no slope, so there are no forces: evaluate with ``forces=False``; labels have none.
 
     Args:
         t: -t(r_n) of each shell, energy.
@@ -30,6 +31,7 @@ class ShellHopping:
     t: Sequence[float] = (1.0,)
     r: Sequence[float] = (1.0,)
     tolerance: float = 0.01
+    has_forces: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("t", "r"):

@@ -104,6 +104,11 @@ class SDModel:
         object.__setattr__(self, "dtype", name)
         object.__setattr__(self, "device", str(self.device))
 
+    @property
+    def has_forces(self) -> bool:
+        """Whether t(r) has a slope: labels of a model without one have no forces."""
+        return bool(getattr(self.hopping, "has_forces", True))
+
     def evaluate(self, config: SpinConfiguration, forces: bool = True) -> ElectronicEvaluation:
         """Energy, fields, densities and (if asked) forces of one configuration.
 
@@ -195,7 +200,7 @@ class FrozenSDModel:
         if model.onsite is not None:
             matrices.diagonal(dim1=1, dim2=2).add_(per_site("onsite", model.onsite, configs, self.device))
         self.hopping = matrices.to(self.dtype)
-        self._finite_hopping = torch.isfinite(self.hopping).all(-1)
+        self._finite_hopping = torch.isfinite(self.hopping.sum(-1))
         self.J: float | Tensor
         if isinstance(model.J, Sequence):
             self.J = per_site("J", model.J, configs, self.device).to(self.dtype)

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 
 from .. import __version__, registry
+from ..atomic import atomic_path
 from ..errors import CheckpointError, ConfigError
 from .energy_model import EnergyModel
 from .network_potential import NetworkPotential
 
 FORMAT = 1
 DTYPES = ("float32", "float64")
+_PREFIX = "model."  # of the weights: what training saves is a module that holds the model
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,19 @@ def load_model(path: str | Path) -> tuple[EnergyModel, CheckpointRecord]:
     return model, record
 
 
+def save_model(path: str | Path, model: EnergyModel, record: CheckpointRecord) -> None:
+    """Write a checkpoint that holds nothing but the record and the weights; whole or not at all."""
+    weights = {f"{_PREFIX}{name}": value.detach().cpu() for name, value in model.state_dict().items()}
+    with atomic_path(Path(path)) as partial:
+        torch.save({"mhipnn": record.to_dict(), "state_dict": weights}, partial)
+
+
 def _weights(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
     """The model's part of the module's state."""
-    state, prefix = content.get("state_dict"), "model."
+    state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise CheckpointError(f"{path}: it holds no weights (no table 'state_dict')")
-    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+    return {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
 def load_potential(path: str | Path, device: str | torch.device = "cpu", dtype: str | None = None) -> NetworkPotential:

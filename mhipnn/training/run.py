@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 import wandb
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from .. import registry
 from ..data.base_module import LabelledDataModule
 from ..data.datamodule import SpinDataModule
 from ..data.launchers.configured import configured
 from ..errors import CheckpointError, ConfigError
-from ..nn.checkpoint import CheckpointRecord, load_model, read_checkpoint
-from ..nn.energy_model import EnergyModel
+from ..nn.checkpoint import load_model, read_checkpoint
 from ..run_folder import RunFolder
 from . import processes
+from .parts import build_model, describe, interruptible, make_task, quiet_lightning, require_species
 from .predictions import predict
 from .report import Report, collect_metrics
 from .task import SpinTask
@@ -59,25 +54,25 @@ def run(cfg: DictConfig) -> dict[str, float]:
     model = build_model(cfg)
     record = describe(cfg, data)
     parts = (data.name, record.model)
-    with _quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
+    with quiet_lightning(), RunFolder.open(cfg, cfg.output_root, parts, cfg.run_dir, cfg.resume) as folder:
         with clock("labels"):
             if isinstance(data, SpinDataModule):
                 data.launcher = configured(cfg)
             data.prepare_data()
             data.setup()
-            _require_species(model, data)
-        task = _task(cfg, model, data, record)
+            require_species(model, data)
+        task = make_task(cfg, model, data, record)
         callbacks = _callbacks(cfg, folder)
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}
             trainer = _trainer(cfg, **shared)
-            with clock("fit"), _interruptible(), processes.together(trainer, cfg):
+            with clock("fit"), interruptible(), processes.together(trainer, cfg):
                 _fit(trainer, task, data, _last_checkpoint(folder))
             # Read back what a user will load, so that the numbers are those of the file.
             model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
             trainer = _alone(trainer, cfg, **shared)
-            with clock("test_and_rollout"), _interruptible():
+            with clock("test_and_rollout"), interruptible():
                 trainer.test(task, datamodule=data, verbose=False)
                 loaders = zip(data.split_names[2:], data.test_dataloader(), strict=True)
                 predictions = {split: predict(model, loader) for split, loader in loaders}
@@ -97,51 +92,16 @@ def follow(cfg: DictConfig, ready: Callable[[], None] = lambda: None) -> dict[st
     lightning.seed_everything(cfg.seed, verbose=False)
     data: LabelledDataModule = instantiate(cfg.data)
     model = build_model(cfg)
-    with _quiet_lightning():
+    with quiet_lightning():
         callbacks = _callbacks(cfg, None)
         best = _checkpointing(callbacks)
         trainer = _trainer(cfg, callbacks=callbacks, logger=False)
         ready()
-        with _interruptible():
+        with interruptible():
             trainer.strategy.setup_environment()  # waits for the first, which comes when the labels are there
             data.setup("fit")
-            _fit(trainer, _task(cfg, model, data, describe(cfg, data)), data, None)
+            _fit(trainer, make_task(cfg, model, data, describe(cfg, data)), data, None)
     return {"val/torque_r2": float(best.best_model_score or float("nan"))}
-
-
-def build_model(cfg: DictConfig) -> EnergyModel:
-    """The model of a configuration in the precision of its data."""
-    model = instantiate(cfg.model)
-    if not isinstance(model, EnergyModel):
-        raise ConfigError(f"model._target_={cfg.model._target_} is not a mhipnn.nn.energy_model.EnergyModel")
-    return model.in_precision(getattr(torch, cfg.data.dtype))
-
-
-def describe(cfg: DictConfig, data: LabelledDataModule) -> CheckpointRecord:
-    """What the checkpoints of this run say about the model: a registered name and plain arguments."""
-    node: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    return CheckpointRecord(
-        model=registry.name_of("model", get_class(node.pop("_target_"))),
-        arguments=node,
-        dtype=cfg.data.dtype,
-        metadata={
-            "dataset": data.record(),
-            "units": data.units.to_dict(),
-        },
-    )
-
-
-def _task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, record: CheckpointRecord) -> SpinTask:
-    losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
-    model.fit_scale(data.statistics)
-    return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
-
-
-def _require_species(model: EnergyModel, data: LabelledDataModule) -> None:
-    n_species = 1 + max(int(data.labelled(split).species.max()) for split in data.split_names)
-    if n_species > model.n_species:
-        given = f"model.n_species={model.n_species}"
-        raise ConfigError(f"{given}, but {data.name} has {n_species} species; give model.n_species={n_species}")
 
 
 def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
@@ -187,21 +147,6 @@ def _fit(trainer: Trainer, task: SpinTask, data: LabelledDataModule, last: Path 
         last = trainer.strategy.broadcast(last)
     trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     trainer.strategy.barrier()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C with sys.exit(1) and goes on ignoring it; here it stays a KeyboardInterrupt."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as stop:
-        if not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        raise stop.__context__ from None
-    finally:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)
 
 
 def _callbacks(cfg: DictConfig, folder: RunFolder | None) -> list[Callback]:
@@ -254,27 +199,3 @@ class Clock:
     def seconds(self) -> dict[str, float]:
         stages = self._stages | {"total": time.perf_counter() - self._start}
         return {f"seconds/{stage}": value for stage, value in stages.items()}
-
-
-_EXPECTED = (
-    ".*LeafSpec.*",
-    "The number of training batches .* is smaller than the logging interval",
-    "Checkpoint directory .* exists and is not empty",  # it does when a run is resumed
-)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Device tables, tips and advice on numbers that are as they should be drown what a run has to say."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for message in _EXPECTED:
-            warnings.filterwarnings("ignore", message)
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import torch
 
-from mhipnn import generate, simulate
+from mhipnn import active, generate, simulate
 
 
 @pytest.fixture
@@ -68,6 +68,33 @@ def test_simulate_refuses(call, override, says):
     assert says in call(simulate, "system.n_sites=16", "dynamics.duration=0.4", override)
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("start=0", "start=0: expected a whole number >= 1"),
+        ("members=1", "members=1: acquisition 'committee' of arm 'active' compares 2 networks"),
+        ("labels_per_round=65", "labels_per_round=65: the pool of a round gives 64 at most"),
+        ("per_realisation=two", "per_realisation=two: expected a number"),
+        ("arms.active.acquisition=comittee", "did you mean 'committee'"),
+        ("arms.active.states=quensh", "did you mean 'quench'"),
+        ("pool.times=[100]", "pool.times"),
+        ("pool.replica=2", "did you mean 'pool.replicas'"),
+        ("trainer.devices=2", "trainer.devices=1"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0"),
+        ("dynamics.temperature=-1", "temperature"),
+        ("data.potential.filling=3", "filling"),
+        ("output_root=/dev/null/x", "/dev/null/x"),
+    ],
+)
+def test_active_refuses(call, override, says):
+    assert says in call(active, "data=sd_tiny", "trainer.accelerator=cpu", override)
+
+
+def test_active_refuses_labels_that_cannot_be_extended(call, tmp_path):
+    (tmp_path / "labels.npz").touch()
+    assert "an exact potential, such as data=sd_tiny" in call(active, "data=files", "data.path=labels.npz")
+
+
 @pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "other version", "import path"])
 def test_simulate_refuses_checkpoints(call, tmp_path, kind):
     path = tmp_path / "best.ckpt"
@@ -85,3 +112,10 @@ def test_simulate_refuses_checkpoints(call, tmp_path, kind):
     err = call(simulate, "system.n_sites=16", "potential=learned", f"checkpoint={path}")
     assert str(path) in err
     assert {"other version": "9.0", "import path": "os.path.join"}.get(kind, "checkpoint") in err
+
+
+def test_an_argument_that_is_not_listed_wants_a_plus(call):
+    says = call(generate, "data=sd_tiny", "data.potential.solver=kpm")
+    assert "'data.potential.solver' is not listed in the configuration but is an argument" in says
+    assert "write +data.potential.solver=..." in says
+    assert "unknown key 'data.potential.slover'" in call(generate, "data=sd_tiny", "data.potential.slover=kpm")

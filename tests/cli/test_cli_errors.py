@@ -95,6 +95,33 @@ def test_one_line_and_exit_code_1(call, args, says):
     assert says in err
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["data=mien"], "group 'data' has no choice 'mien': did you mean 'mine'?"),
+        (["data=mine", "data.stretch=abc"], "data.stretch=abc: expected a number"),
+        (["data=mine", "data.strech=2"], "unknown key 'data.strech': did you mean 'data.stretch'?"),
+        (["mine=null"], "mine=null: a group is left out with '~mine'"),
+    ],
+)
+def test_a_folder_of_ones_own_is_known_to_all_messages(call, tmp_path, args, says):
+    for group in ("data", "mine"):
+        (tmp_path / "its conf" / group).mkdir(parents=True)
+    (tmp_path / "its conf" / "data" / "mine.yaml").write_text("stretch: 1\n")
+    given = f"--config-dir={tmp_path}/its conf"
+    assert call(given, "data=mine", "data.stretch=2")[0] == 0
+    assert SEEN[0].data.stretch == 2
+    code, _, err = call(given, *args)
+    assert (code, err.count("\n")) == (1, 1)
+    assert says in err
+
+
+def test_a_folder_that_is_not_there(call):
+    code, _, err = call("--config-dir=none")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "none' not found" in err
+
+
 def test_a_required_value_is_asked_for(call):
     code, _, err = call(config_name="needs")
     assert (code, err) == (1, "error: checkpoint is not set: add checkpoint=... to the command line\n")

@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": ("data", "launcher"),
     "evaluate": (),
     "simulate": ("system", "potential", "dynamics"),
+    "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),
 }
 
 
@@ -41,7 +42,7 @@ finally:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The four pages, each from a process of its own in an empty folder that stays empty."""
+    """The five pages, each from a process of its own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
     pages = {}
     for name in COMMANDS:
@@ -61,6 +62,7 @@ def test_help_says_what_it_does_with_groups_and_three_examples(name, pages):
     for group in COMMANDS[name]:
         line = next(line for line in pages[name].splitlines() if line.startswith(f"{group}: "))
         choices = {path.stem for path in (conf_dir() / group).glob("*.yaml")}
+        choices |= {entry.name for entry in registry.entries() if registry.GROUPS[entry.kind] == group and entry.config}
         assert choices
         assert choices <= {choice.strip() for choice in line.partition(":")[2].split(",")}
 

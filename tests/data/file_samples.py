@@ -1,4 +1,4 @@
-"""Small labelled data, and the files that other programs would have written of them."""
+"""Small labelled data, the files that other programs would have written of them, and a short training on them."""
 
 from __future__ import annotations
 
@@ -90,3 +90,17 @@ def deepspin(folder: Path, n_sets=2, n_frames=3, n_sites=4, forces=True) -> dict
             np.save(inside / f"{name}.npy", array)
             whole.setdefault(name, []).append(array)
     return {name: np.concatenate(parts) for name, parts in whole.items()}
+
+
+SMALL = ["model.n_features=4", "model.n_sensitivities=4", "model.n_onsite=1", "trainer=tiny", "~logger"]
+QUIET = ["callbacks.progress=null", "+trainer.enable_progress_bar=false"]
+
+
+def train(tmp_path: Path, *overrides: str) -> tuple[dict[str, float], Path]:
+    """Metrics and folder of one epoch of a small network."""
+    from mhipnn.config import compose_config
+    from mhipnn.training.run import run
+
+    metrics = run(compose_config("train", [f"output_root={tmp_path}/out", *SMALL, *QUIET, *overrides]))
+    (folder,) = (path.parent for path in Path(tmp_path, "out").rglob("metrics.json"))
+    return metrics, folder

@@ -1,4 +1,7 @@
-"""Stand-ins for labelling tests, importable by worker processes: cheap, slow or broken on purpose."""
+"""A small dataset for labelling tests, and stand-ins for its parts: cheap, slow or broken on purpose.
+
+Worker processes import this module by its name.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,54 @@ from pathlib import Path
 
 import numpy as np
 
+from mhipnn.data import DatasetDefinition
 from mhipnn.errors import InputError
 from mhipnn.potential import Evaluation, torque
+
+
+def part(name, **arguments):
+    """Node of a stand-in."""
+    return {"_target_": f"labelling_parts.{name}", **arguments}
+
+
+SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
+PAIRS = part("PairPotential")
+# Dense eigensolvers are where threads and processes could show in the last bits.
+ELECTRONS = {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1}
+RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
+SPLITS = {"train": 10, "val": 2, "test": 2}
+TOY = {
+    "name": "toy",
+    "structure": SITES,
+    "potential": PAIRS,
+    "samplers": {"random": RANDOM, "more": dict(RANDOM, n=2, every=4)},
+    "splits": SPLITS,
+    "size_split": {"factor": 3, "realisations": 2, "samplers": {"random": RANDOM}},
+}
+
+
+def define(**changes):
+    return DatasetDefinition(**(TOY | changes))
+
+
+def contents(folder):
+    """Bytes of every shard, by name."""
+    return {path.name: path.read_bytes() for path in folder.glob("*.h5")}
+
+
+def running(pid):
+    """Whether a process is there, and not only its entry in the table."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition, what, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 @dataclass

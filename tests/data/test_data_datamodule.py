@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from labelling_parts import ELECTRONS, PAIRS, RANDOM, SITES
 from lightning.pytorch import LightningModule, Trainer
 
 from mhipnn.config import compose_config
@@ -17,11 +18,9 @@ from mhipnn.electrons import SDModel
 from mhipnn.errors import ConfigError, DatasetError, InputError, UserError
 from mhipnn.structures import neighbour_list
 
-PAIRS = {"_target_": "labelling_parts.PairPotential"}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
 NODE = {
     "name": "toy",
-    "structure": {"_target_": "mhipnn.structures.RandomSites", "n_sites": 8},
+    "structure": dict(SITES, n_sites=8),
     "potential": PAIRS,
     "samplers": {"random": dict(RANDOM, n=2)},
     "splits": {"train": 5, "val": 2, "test": 3},
@@ -168,7 +167,7 @@ def test_lightning_shuffles_anew_each_epoch_and_repeats_it_on_resume(root, tmp_p
         ({"batch_size": 0}, ConfigError, "batch_size must be an integer >= 1"),
         ({"splits": {"train": 0, "val": 1, "test": 1}}, DatasetError, "empty dataset"),
         ({"samplers": {"random": None}}, DatasetError, "no sampler"),
-        ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3.0, "filling": 3}}, InputError, "filling"),
+        ({"potential": ELECTRONS | {"filling": 3}}, InputError, "filling"),
         ({"potential": PAIRS | {"scale": float("nan")}}, DatasetError, "potential.scale = nan"),
         ({"potential": SDModel(J=3.0, filling=1.0)}, UserError, "give its nodes as configuration"),
         ({"structure": NODE["structure"] | {"r_min": 2}}, InputError, "impossible"),
@@ -219,3 +218,27 @@ def test_generate_reports_what_it_made_and_finds_it_again(tmp_path, capsys):
     assert run(cfg) == report
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert report["folder"] in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_lattice_with_hopping_by_shells_is_labelled_without_forces(tmp_path):
+    """Double exchange with nearest-neighbour hopping: t(r) is a step, so nothing can be said of forces."""
+    data = module(
+        tmp_path,
+        structure={"_target_": "mhipnn.structures.Crystal", "lattice": "square", "cells": 3},
+        potential={
+            "_target_": "mhipnn.electrons.SDModel",
+            "J": 3,
+            "filling": 0.6,
+            "hopping": {"_target_": "mhipnn.electrons.ShellHopping"},
+        },
+        samplers={"random": RANDOM, "more": dict(RANDOM, n=2, every=2)},
+        size_split=None,
+    )
+    labelled = data.labelled("train")
+    assert len(labelled) == 5 + 3 * 2
+    assert labelled.forces is None
+    exact = data.potential().evaluate(labelled.configuration(4), forces=False)
+    np.testing.assert_allclose(labelled.field[labelled.sites(4)], exact.field, atol=1e-12)
+    assert "forces" not in data.graphs("train")[0]
+    assert data.statistics.forces_rms == 0
+    assert data.statistics.torque_rms > 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from labelling_parts import TOY
 
 from mhipnn.config import compose_config
 from mhipnn.data import SpinDataModule
@@ -10,24 +11,9 @@ from mhipnn.data import dry_run as module
 from mhipnn.errors import DatasetError
 from mhipnn.generate import run
 
-SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
-PAIRS = {"_target_": "labelling_parts.PairPotential"}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
-
 
 def data(root, **changes):
-    node = {
-        "name": "toy",
-        "structure": SITES,
-        "potential": PAIRS,
-        "samplers": {"random": RANDOM, "more": dict(RANDOM, n=2, every=4)},
-        "splits": {"train": 10, "val": 2, "test": 2},
-        "size_split": {"factor": 3, "realisations": 2, "samplers": {"random": RANDOM}},
-        "root": root,
-        "n_workers": 1,
-        "progress": False,
-    }
-    return SpinDataModule(**(node | changes))
+    return SpinDataModule(**(TOY | {"root": root, "n_workers": 1, "progress": False} | changes))
 
 
 def on_disk(made, split):

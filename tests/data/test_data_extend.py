@@ -6,29 +6,23 @@ import json
 import logging
 import shutil
 
+import labelling_parts
 import numpy as np
 import pytest
+from labelling_parts import RANDOM, TOY, contents
 
-from mhipnn.data import DatasetDefinition, label_dataset, load_split, read_shard
+from mhipnn.data import label_dataset, load_split, read_shard
 from mhipnn.data import realisations as work
 from mhipnn.data.labelling import shards_of
 from mhipnn.errors import DatasetError
 
-SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
-PAIRS = {"_target_": "labelling_parts.PairPotential"}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
-
 
 def define(train=10, val=2, size=1, **changes):
-    values = {
-        "name": "toy",
-        "structure": SITES,
-        "potential": PAIRS,
-        "samplers": {"random": RANDOM, "more": dict(RANDOM, n=2, every=4)},
+    counts = {
         "splits": {"train": train, "val": val, "test": 2},
-        "size_split": {"factor": 3, "realisations": size, "samplers": {"random": RANDOM}},
+        "size_split": TOY["size_split"] | {"realisations": size},
     }
-    return DatasetDefinition(**(values | changes))
+    return labelling_parts.define(**(counts | changes))
 
 
 @pytest.fixture
@@ -47,10 +41,6 @@ def calls(monkeypatch):
 
 def make(definition, root):
     return label_dataset(definition, root, n_workers=1, progress=False)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*.h5")}
 
 
 def test_an_extended_dataset_is_the_one_made_at_once(tmp_path, calls):

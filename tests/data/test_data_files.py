@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from file_samples import deepspin, kondo_like, labelled
+from file_samples import deepspin, kondo_like, labelled, train
 from hydra.utils import instantiate
 
 from mhipnn.config import compose_config
@@ -20,8 +20,6 @@ from mhipnn.errors import ConfigError, DatasetError, InputError
 
 UNITS = Units("eV", "Angstrom")
 MANY = (3,) * 24
-SMALL = ["model.n_features=4", "model.n_sensitivities=4", "model.n_onsite=1", "trainer=tiny", "~logger"]
-QUIET = ["callbacks.progress=null", "+trainer.enable_progress_bar=false"]
 
 
 @pytest.fixture
@@ -147,56 +145,6 @@ def labels(tmp_path_factory) -> Path:
 def sd_tiny(root):
     overrides = ["data=sd_tiny", f"data.root={root}", "data.structure.n_sites=8", "+data.progress=false"]
     return compose_config("generate", overrides).data
-
-
-def train(tmp_path, *overrides):
-    from mhipnn.training.run import run
-
-    cfg = compose_config("train", [f"output_root={tmp_path}/out", *SMALL, *QUIET, *overrides])
-    metrics = run(cfg)
-    (folder,) = (path.parent for path in Path(tmp_path, "out").rglob("metrics.json"))
-    return metrics, folder
-
-
-TRACKS = ["sd_tiny", "sd_disorder", "sd_disorder_metal", "sd_disorder_3d", "sd_double_exchange"]
-FEW = [
-    "data.structure.n_sites=8", "data.samplers.quench=null", "data.size_split.realisations=1", "data.n_workers=1",
-    "data.size_split.samplers.quench=null", "data.splits={train:4,val:1,test:1}",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module", params=TRACKS)
-def track(request, tmp_path_factory):
-    """The overrides that make a few labels of a track."""
-    root = tmp_path_factory.mktemp(request.param)
-    return [f"data={request.param}", f"data.root={root}", *FEW]
-
-
-@pytest.mark.parametrize("ending", ["npz", "xyz"])
-def test_a_track_goes_out_and_comes_back_bit_for_bit(track, tmp_path, ending):
-    from mhipnn.generate import run
-
-    path = tmp_path / f"labels.{ending}"
-    written = run(compose_config("generate", [*track, f"export={path}"]))
-    made = instantiate(compose_config("generate", track).data, progress=False)
-    back = FileDataModule(path)
-    assert back.split_names == made.split_names == ("train", "val", "test", "size")
-    assert back.units == made.units
-    for split in made.split_names:
-        for name, value in vars(made.labelled(split)).items():
-            np.testing.assert_array_equal(getattr(back.labelled(split), name), value)
-    said = run(compose_config("generate", ["data=files", f"data.path={path}"]))
-    for split, row in written["splits"].items():
-        assert said["splits"][split] | {"mebibytes": 0} == row | {"mebibytes": 0}
-
-
-@pytest.mark.slow
-def test_a_track_trains_from_files(track, tmp_path):
-    from mhipnn.generate import run
-
-    run(compose_config("generate", [*track, f"export={tmp_path}/a.xyz"]))
-    metrics, _ = train(tmp_path, "data=files", f"data.path={tmp_path}/a.xyz")
-    assert np.isfinite([metrics["test/torque_nrmse"], metrics["size/torque_nrmse"]]).all()
 
 
 def test_train_and_evaluate_on_files(labels, tmp_path, capsys):

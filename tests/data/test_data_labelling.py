@@ -8,46 +8,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from labelling_parts import ELECTRONS, PAIRS, RANDOM, SITES, SPLITS, contents, define, part, running, wait_for
 
 from mhipnn import SDModel
 from mhipnn.atomic import folder_lock
-from mhipnn.data import DatasetDefinition, label_dataset, load_split
-from mhipnn.data.labelling import label_realisation, shards_of
+from mhipnn.data import label_dataset, load_split
+from mhipnn.data.labelling import _batched, label_realisation, shards_of
 from mhipnn.data.progress import LabellingProgress
 from mhipnn.data.realisations import Job, label_jobs
 from mhipnn.errors import DatasetError, InputError, NonFiniteError, UserError
-
-SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 6}
-PAIRS = {"_target_": "labelling_parts.PairPotential"}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
-SPLITS = {"train": 10, "val": 2, "test": 2}
-
-
-def define(**changes):
-    values = {
-        "name": "toy",
-        "structure": SITES,
-        "potential": PAIRS,
-        "samplers": {"random": RANDOM, "more": dict(RANDOM, n=2, every=4)},
-        "splits": SPLITS,
-        "size_split": {"factor": 3, "realisations": 2, "samplers": {"random": RANDOM}},
-    }
-    return DatasetDefinition(**(values | changes))
-
-
-def part(name, **arguments):
-    return {"_target_": f"labelling_parts.{name}", **arguments}
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*.h5")}
 
 
 @pytest.fixture
@@ -86,7 +61,7 @@ def test_splits_share_no_disorder_and_no_spins(made):
 
 
 def test_labels_belong_to_their_configurations():
-    definition = define(potential={"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1})
+    definition = define(potential=ELECTRONS)
     labelled = label_realisation(definition, "train", 4)
     model = SDModel(J=3.0, filling=1.0)
     for index in range(len(labelled)):
@@ -107,8 +82,7 @@ def test_labels_belong_to_their_configurations():
 
 
 def test_labels_do_not_depend_on_processes(tmp_path):
-    # Dense eigensolvers are where threads and processes could show in the last bits.
-    definition = define(potential={"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1})
+    definition = define(potential=ELECTRONS)
     threads = torch.get_num_threads()
     one = label_dataset(definition, tmp_path / "one", n_workers=1, progress=False)
     two = label_dataset(definition, tmp_path / "two", n_workers=2, progress=False)
@@ -124,6 +98,21 @@ def test_labels_do_not_depend_on_what_is_labelled_with_them():
         assert len(labelled) == (3 if number == 0 else 1)
         for name in ("energy", "field", "forces", "spins", "positions", "realisation", "time"):
             np.testing.assert_array_equal(getattr(labelled, name), getattr(alone, name))
+
+
+def test_short_jobs_go_together_and_long_ones_alone():
+    quench = {"_target_": "mhipnn.dynamics.Quench", "duration": 1.0, "time_step": 0.5}
+    snapshots = {"_target_": "mhipnn.dynamics.QuenchSnapshots", "times": [1.0], "quench": quench, "every": 16}
+    definition = define(samplers={"random": RANDOM, "quench": snapshots}, splits={"train": 100, "val": 1, "test": 1})
+    jobs = [Job(definition, "train", number) for number in range(100)]
+    kinds = {(job.split, job.realisation): job.kind for job in jobs}
+    for n_workers, size in ((1, 25), (2, 12), (50, 1)):
+        batches = _batched(jobs, kinds, n_workers)
+        assert sorted(job.realisation for batch in batches for job in batch) == list(range(100))
+        assert all(len({job.kind for job in batch}) == 1 for batch in batches)
+        assert all(len(batch) == 1 for batch in batches if not batch[0].is_short)
+        assert len(batches[1]) == 1  # the first short one leads alone
+        assert max(map(len, batches)) == size
 
 
 def test_seed_split_and_realisation_change_labels():
@@ -194,22 +183,8 @@ if __name__ == "__main__":
 """
 
 
-def running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def workers(pids):
     return [int(path.name) for path in pids.iterdir()]
-
-
-def wait_for(condition, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -310,11 +285,8 @@ def test_labels_that_are_not_finite_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 3}}, "filling"),
-        (
-            {"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1, "temperature": -1}},
-            "temperature",
-        ),
+        ({"potential": ELECTRONS | {"filling": 3}}, "filling"),
+        ({"potential": ELECTRONS | {"temperature": -1}}, "temperature"),
         ({"potential": {"_target_": "mhipnn.electrons.SDModel", "J": 3, "fillng": 1}}, "fillng"),
         ({"potential": {"_target_": "mhipnn.electrons.NoModel"}}, "NoModel"),
         ({"potential": {"J": 3}}, "no `_target_`"),

@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from labelling_parts import ELECTRONS, SITES, contents, define, part, running, wait_for
 from omegaconf import OmegaConf
 
 from mhipnn.config import compose_config
-from mhipnn.data import DatasetDefinition, label_dataset
+from mhipnn.data import label_dataset
 from mhipnn.data.launchers.configured import configured
 from mhipnn.data.launchers.dask_local import DaskLocal
-from mhipnn.data.launchers.job_queue import PBS, Slurm
+from mhipnn.data.launchers.job_queue import PBS, Slurm, _replace
 from mhipnn.data.launchers.processes import Processes
 from mhipnn.errors import ConfigError, DatasetError, InputError
 
-SITES = {"_target_": "mhipnn.structures.RandomSites", "n_sites": 12}
-RANDOM = {"_target_": "mhipnn.structures.RandomSpins"}
-# Dense eigensolvers are where threads and processes could show in the last bits.
-ELECTRONS = {"_target_": "mhipnn.electrons.SDModel", "J": 3, "filling": 1}
 QUEUE = {"n_workers": 8, "cores": 4, "memory": "6GB", "walltime": "01:30:00"}
-
-
-def define(**changes):
-    values = {
-        "name": "toy",
-        "structure": SITES,
-        "potential": ELECTRONS,
-        "samplers": {"random": RANDOM, "more": dict(RANDOM, n=2, every=4)},
-        "splits": {"train": 10, "val": 2, "test": 2},
-        "size_split": {"factor": 2, "realisations": 2, "samplers": {"random": RANDOM}},
-    }
-    return DatasetDefinition(**(values | changes))
-
-
-def part(name, **arguments):
-    return {"_target_": f"labelling_parts.{name}", **arguments}
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("*.h5")}
+EXACT = {"potential": ELECTRONS, "structure": dict(SITES, n_sites=12)}
 
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
     """The shards as one process makes them."""
-    return contents(label_dataset(define(), tmp_path_factory.mktemp("serial"), n_workers=1, progress=False))
+    return contents(label_dataset(define(**EXACT), tmp_path_factory.mktemp("serial"), n_workers=1, progress=False))
 
 
 def test_dask_on_two_workers_gives_the_serial_labels_bit_for_bit(tmp_path, serial):
-    folder = label_dataset(define(), tmp_path, progress=False, launcher=DaskLocal(2))
+    folder = label_dataset(define(**EXACT), tmp_path, progress=False, launcher=DaskLocal(2))
     assert contents(folder) == serial
 
 
@@ -97,20 +77,6 @@ from mhipnn.data.launchers.dask_local import DaskLocal
 if __name__ == "__main__":
     label_dataset(DatasetDefinition.from_json(sys.argv[1], "toy"), sys.argv[2], launcher=DaskLocal(2))
 """
-
-
-def running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for(condition, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -222,6 +188,23 @@ def test_a_queue_that_refuses_or_is_not_there_is_one_error(tmp_path, queue, monk
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="no command 'sbatch' here; run this where jobs are submitted"):
         label_dataset(define(), tmp_path / "data", progress=False, launcher=launcher)
+
+
+@pytest.mark.parametrize("came", [False, True])
+def test_jobs_without_a_first_worker_are_one_warning(caplog, came):
+    """One that fails at its start might as well wait in the queue: nobody replaces it, the user is asked to look."""
+    workers = {"tcp://1": SimpleNamespace(name="0-0")} if came else {}
+    cluster = SimpleNamespace(workers={"0": None}, scheduler=SimpleNamespace(workers=workers))
+    launcher = Slurm(**QUEUE, log_directory="logs")
+
+    async def watch():
+        await asyncio.wait_for(_replace(cluster, 0.01, 3, launcher.no_worker_yet()), 0.2)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(watch())
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (not came)
+    assert came or ("launcher=slurm: no worker has come yet" in said[0] and "(logs)" in said[0])
 
 
 @pytest.mark.parametrize("name", ["processes", "dask_local", "slurm", "pbs"])

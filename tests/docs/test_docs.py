@@ -38,7 +38,9 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
     found = set()
     for text in TEXT.values():
         for name, rest in re.findall(r"python -m mhipnn\.(\w+)([^\n`|]*)", text):
-            found.add((name, tuple(shlex.split(rest, comments=True))))
+            arguments = tuple(shlex.split(rest, comments=True))
+            if not any(argument.startswith("--config-dir") for argument in arguments):  # its folder stands on the page
+                found.add((name, arguments))
     return sorted(found)
 
 
@@ -95,7 +97,7 @@ def test_every_command_composes(name, arguments):
 
 def test_the_walk_over_the_pages_finds_the_commands():
     assert ("train", ("model=mhip", "data=sd_disorder")) in commands()
-    assert {name for name, _ in commands()} == {"train", "generate", "evaluate", "simulate"}
+    assert {name for name, _ in commands()} == {"train", "generate", "evaluate", "simulate", "active"}
     assert overrides(("-m", "model=mhip,heisenberg", "loss=[torque,energy]")) == ["model=mhip", "loss=[torque,energy]"]
     with pytest.raises(Exception, match="n_featurs"):
         compose_config("train", ["model.n_featurs=3"])
@@ -138,8 +140,10 @@ def test_every_registered_name_and_every_choice_is_in_the_docs():
     for entry in registry.entries():
         if entry.package == "mhipnn":
             assert f"`{entry.name}`" in text, entry
-    for path in conf_dir().rglob("*/*.yaml"):
-        group, name = path.parent.relative_to(conf_dir()).as_posix(), path.stem
+    choices = [(path.parent.relative_to(conf_dir()).as_posix(), path.stem) for path in conf_dir().rglob("*/*.yaml")]
+    choices += [(group, entry.name) for entry in registry.entries() if (group := registry.GROUPS[entry.kind])
+                and entry.config and entry.package == "mhipnn"]  # fmt: skip
+    for group, name in choices:
         row = next((line for line in text.splitlines() if line.startswith(f"| `{group}` | ")), "")
         assert f"`{name}`" in row, f"{group}={name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 
 import pytest
@@ -124,3 +125,18 @@ def test_damaged_last_checkpoint_is_named_with_what_to_do(train, tmp_path):
     fresh = train(tmp_path, *EXACT, "resume=false", extra=(StopAt(0, 1),))
     assert isinstance(fresh.error, SystemExit)
     assert fresh.folder != stopped.folder
+
+
+def test_the_rows_of_the_csv_file_stay(train, tmp_path):
+    stopped = train(tmp_path, *EXACT, "logger=csv", extra=(StopAt(2, 0),))
+    (path,) = stopped.folder.rglob("metrics.csv")
+    before = path.read_text().splitlines()
+    resumed = train(tmp_path, *EXACT, "logger=csv")
+    assert resumed.error is None
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    validated = [int(row["epoch"]) for row in rows if row["val/torque_r2"]]
+    assert validated == [0, 1, 2, 3]
+    assert any(row["test/torque_r2"] for row in rows)  # a column that the first part did not have
+    assert len(rows) > len(before) - 1 >= 2
+    assert None not in rows[0]

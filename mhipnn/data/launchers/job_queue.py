@@ -45,6 +45,7 @@ class JobQueue:
     cluster: ClassVar[str]  # of dask_jobqueue
     submit: ClassVar[str]
     patience = 10.0  # seconds between looks at which jobs still have workers
+    silence = 600.0  # seconds without a first worker, after which a line asks the user to look
 
     def __init__(
         self,
@@ -116,13 +117,22 @@ class JobQueue:
         """Submit another job for each that ends; `cluster.adapt` does not notice where a job holds several workers."""
 
         async def start() -> asyncio.Task[None]:
-            return asyncio.create_task(_replace(cluster, self.patience))
+            looks = max(1, round(self.silence / self.patience))
+            return asyncio.create_task(_replace(cluster, self.patience, looks, self.no_worker_yet()))
 
         task = cluster.sync(start)
         try:
             yield
         finally:
             cluster.loop.add_callback(task.cancel)
+
+    def no_worker_yet(self) -> str:
+        """What is said after `silence` seconds; waiting jobs and those that fail at once look the same from here."""
+        where = self.settings["log_directory"] or "where the queue puts it, or in launcher.log_directory=FOLDER"
+        return (
+            f"launcher={self.name}: no worker has come yet. If jobs named mhipnn-labels have begun, they fail at once: "
+            f"see what they print ({where}); if not, they still wait in the queue"
+        )
 
 
 class Slurm(JobQueue):
@@ -137,12 +147,20 @@ class PBS(JobQueue):
     name, cluster, submit = "pbs", "PBSCluster", "qsub"
 
 
-async def _replace(cluster: Any, patience: float) -> None:
-    """A job whose workers came and are gone, at two looks in a row, has ended: forget it and submit another."""
+async def _replace(cluster: Any, patience: float, looks: int, no_worker_yet: str) -> None:
+    """A job whose workers came and are gone, at two looks in a row, has ended: forget it and submit another.
+
+    One that fails before its first worker looks like one that waits in the queue; only a person can tell.
+    """
     came: set[str] = set()
     gone: set[str] = set()
+    seen = False  # a worker, of any job
     while True:
         await asyncio.sleep(patience)
+        looks -= 1
+        seen = seen or bool(cluster.scheduler.workers)
+        if looks == 0 and not seen:
+            log.warning(no_worker_yet)
         workers = [str(worker.name) for worker in cluster.scheduler.workers.values()]
         here = {job for job in cluster.workers if any(name == job or name.startswith(f"{job}-") for name in workers)}
         came |= here
