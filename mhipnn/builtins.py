@@ -7,6 +7,7 @@ from typing import Any
 BUILTINS: tuple[tuple[str, str, str], ...] = (
     # kind, name, import path
     ("model", "mhip", "mhipnn.nn.mhip.MHIP"),
+    ("model", "mhip_ts", "mhipnn.nn.mhip_ts.MHIPTS"),
     ("model", "heisenberg", "mhipnn.nn.heisenberg.Heisenberg"),
     ("dataset", "labelled", "mhipnn.data.datamodule.SpinDataModule"),
     ("dataset", "files", "mhipnn.data.files.FileDataModule"),

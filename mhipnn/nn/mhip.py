@@ -62,24 +62,31 @@ class MHIP(EnergyModel):
         widths = [n_species] + [n_features] * n_interactions
         self.sensitivities = nn.ModuleList(Sensitivity(n_sensitivities, cutoff, r_inner) for _ in widths[1:])
         self.interactions = nn.ModuleList(
-            Interaction(n_in, n_features, n_sensitivities * (l_max + 1), activation) for n_in in widths[:-1]
+            self.make_interaction(n_in, n_features, n_sensitivities, activation) for n_in in widths[:-1]
         )
         self.onsite = nn.ModuleList(
             nn.Sequential(*(OnSite(n_features, activation) for _ in range(n_onsite))) for _ in widths[1:]
         )
         self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
 
+    def make_interaction(self, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU) -> Interaction:
+        return Interaction(n_in, n_out, n_sensitivities * (self.l_max + 1), activation)
+
+    def spin_invariants(self, spins: Tensor, neighbours: Neighbourhood) -> Tensor:
+        """What interaction layers are told of the spins of every pair, (N, n, K)."""
+        return legendre_of_neighbours(spins, neighbours, self.l_max)
+
     def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
         return [sensitivity(neighbours) for sensitivity in self.sensitivities]
 
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
-        polynomials = legendre_of_neighbours(spins, neighbours, self.l_max)
+        invariants = self.spin_invariants(spins, neighbours)
         features = one_hot(neighbours.species, self.n_species).to(spins.dtype)
         terms = []
         for layer, (interaction, onsite, readout) in enumerate(
             zip(self.interactions, self.onsite, self.readouts, strict=True)
         ):
-            features = onsite(interaction(features, couplings[layer], polynomials, neighbours))
+            features = onsite(interaction(features, couplings[layer], invariants, neighbours))
             terms.append(readout(features))
         return torch.cat(terms, dim=-1)
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from mhipnn.nn.heisenberg import Heisenberg
 from mhipnn.nn.mhip import MHIP
+from mhipnn.nn.mhip_ts import MHIPTS
 from mhipnn.testing import EnergyModelContract
 
 
@@ -19,6 +20,19 @@ class TestMHIP(EnergyModelContract):
 
     def make_model(self, **arguments: Any) -> MHIP:
         return MHIP(**arguments)
+
+
+class TestMHIPTS(EnergyModelContract):
+    arguments: ClassVar[dict[str, Any]] = TestMHIP.arguments | dict(n_vectors=3, spin_rank=1)
+    changes: ClassVar[dict[str, Any]] = TestMHIP.changes | dict(n_vectors=4, spin_rank=2)
+
+    def make_model(self, **arguments: Any) -> MHIPTS:
+        return MHIPTS(**arguments)
+
+
+class TestMHIPTSWithTensors(TestMHIPTS):
+    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(spin_rank=2)
+    changes: ClassVar[dict[str, Any]] = dict(spin_rank=1)
 
 
 class TestHeisenberg(EnergyModelContract):
