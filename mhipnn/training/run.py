@@ -134,6 +134,7 @@ def describe(cfg: DictConfig, data: LabelledDataModule) -> CheckpointRecord:
 def _task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, record: CheckpointRecord) -> SpinTask:
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     model.fit_scale(data.statistics)
+    model.fit_features(data.graphs("train"))
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
 
 
