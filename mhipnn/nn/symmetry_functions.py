@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from math import comb, factorial, sqrt
 
 import torch
@@ -58,27 +59,25 @@ class SymmetryFunctions(nn.Module):
         self.cutoff, self.n_radial, self.n_species = float(cutoff), n_radial, n_species
         self.width = (cutoff - r_inner) / max(n_radial - 1, 1)
         self.exponents = monomials(zeta_max)
-        # From the squares of tensor components of rank n to (1 + lambda cos)^zeta: the binomial theorem.
+        # From products of tensor components of rank n to (1 + lambda cos)^zeta: the binomial theorem, for every g_nu.
         functions = [(sign, zeta) for sign in (-1, 1) for zeta in range(1, zeta_max + 1)]
         ranks = [sum(powers) for powers in self.exponents]
-        binomial = [[float(comb(zeta, n) * sign**n) for sign, zeta in functions] for n in ranks]
-        rows, columns = torch.triu_indices(n_species, n_species)
-        buffers = {"centre": torch.linspace(r_inner, cutoff, n_radial), "binomial": torch.tensor(binomial)}
-        for name, values in (buffers | {"rows": rows, "columns": columns}).items():
-            self.register_buffer(name, values, persistent=False)  # functions of the arguments
-        self.n_features = n_radial * ((L_MAX + 1) * n_species + 3 * len(functions) * len(rows))
+        binomial = torch.tensor([[float(comb(zeta, n) * sign**n) for sign, zeta in functions] for n in ranks])
+        expansion = torch.einsum("cf,vw->cvwf", binomial, torch.eye(n_radial)).flatten(2).flatten(0, 1)
+        self.register_buffer("expansion", expansion, persistent=False)  # both are functions of the arguments
+        self.register_buffer("centre", torch.linspace(r_inner, cutoff, n_radial), persistent=False)
+        n_pairs = n_species * (n_species + 1) // 2
+        self.n_features = n_radial * ((L_MAX + 1) * n_species + 3 * len(functions) * n_pairs)
 
     centre: Tensor
-    binomial: Tensor
-    rows: Tensor
-    columns: Tensor
+    expansion: Tensor
 
     def geometry(self, neighbours: Neighbourhood) -> list[Tensor]:
         """g (N, n_radial, K), g u^n (N, components x n_radial, K), and the angular functions of weight 1, (N, n)."""
         g = self._radial(neighbours)
         tensors = (directional(neighbours.direction, self.exponents)[:, :, None] * g[:, None]).flatten(1, 2)
         summed = message_sum(tensors, _ones(g), self._species(neighbours, g), neighbours)
-        return [g, tensors, self._angular(self._by_component(summed).unsqueeze(-1))]
+        return [g, tensors, self._angular(summed[..., None])]
 
     def forward(self, spins: Tensor, neighbours: Neighbourhood, geometry: list[Tensor]) -> Tensor:
         """spins (N, 3) and what ``geometry`` gave -> (N, n_features)."""
@@ -86,8 +85,8 @@ class SymmetryFunctions(nn.Module):
         species = self._species(neighbours, g)
         radial = message_sum(g, legendre_of_neighbours(spins, neighbours, L_MAX), species, neighbours)
         sent = (species[:, :, None] * spins[:, None]).flatten(1)
-        summed = self._by_component(message_sum(tensors, _ones(g), sent, neighbours)).unflatten(-1, (-1, 3))
-        along = (summed * spins[:, None, None, None]).sum(-1, keepdim=True)
+        summed = message_sum(tensors, _ones(g), sent, neighbours).unflatten(2, (self.n_species, 3))
+        along = (summed.flatten(1, 2) @ spins[:, :, None]).view(*summed.shape[:3], 1)
         return torch.cat([radial.flatten(1), of_positions, self._angular(summed), self._angular(along)], 1)
 
     def _radial(self, neighbours: Neighbourhood) -> Tensor:
@@ -99,14 +98,11 @@ class SymmetryFunctions(nn.Module):
     def _species(self, neighbours: Neighbourhood, like: Tensor) -> Tensor:
         return one_hot(neighbours.species, self.n_species).to(like.dtype)
 
-    def _by_component(self, summed: Tensor) -> Tensor:
-        """(N, components x n_radial, F) -> (N, n_radial, components, F)."""
-        return summed.unflatten(1, (-1, self.n_radial)).transpose(1, 2)
-
     def _angular(self, tensors: Tensor) -> Tensor:
-        """Tensors (N, n_radial, components, species, vector) -> functions of all pairs of species, (N, n)."""
-        squares = (tensors.index_select(3, self.rows) * tensors.index_select(3, self.columns)).sum(-1)
-        return (squares.transpose(2, 3) @ self.binomial).flatten(1)
+        """Tensors (N, components x n_radial, species, vector) -> functions of all pairs of species, (N, n)."""
+        expansion = self.expansion.repeat_interleave(tensors.shape[-1], 0)  # sums over the vector along with the ranks
+        pairs = combinations_with_replacement(tensors.unbind(2), 2)
+        return torch.cat([(one * other).flatten(1) @ expansion for one, other in pairs], 1)
 
 
 def monomials(degree: int) -> list[tuple[int, int, int]]:

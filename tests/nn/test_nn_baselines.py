@@ -79,7 +79,7 @@ def by_loops(config, cutoff, centres, zeta_max, n_species):
             x = S_i @ S_j
             radial[:, :, a] += np.outer(g, [1, x, (3 * x * x - 1) / 2])
         pairs = list(itertools.combinations_with_replacement(range(n_species), 2))
-        angular = np.zeros((3, n_radial, len(pairs), 2, zeta_max))
+        angular = np.zeros((3, len(pairs), n_radial, 2, zeta_max))
         for (g_j, u_j, S_j, a), (g_k, u_k, S_k, b) in itertools.product(near, near):
             if (a, b) not in pairs:
                 continue
@@ -87,7 +87,7 @@ def by_loops(config, cutoff, centres, zeta_max, n_species):
                 for s, sign in enumerate((-1, 1)):
                     for zeta in range(1, zeta_max + 1):
                         value = (1 + sign * (u_j @ u_k)) ** zeta
-                        angular[w, :, pairs.index((a, b)), s, zeta - 1] += weight * value * g_j * g_k
+                        angular[w, pairs.index((a, b)), :, s, zeta - 1] += weight * value * g_j * g_k
         rows.append(np.concatenate([radial.ravel(), angular.ravel()]))
     return np.array(rows)
 
