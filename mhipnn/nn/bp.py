@@ -81,9 +81,15 @@ class BP(EnergyModel):
         A function that is the same everywhere but for rounding, as one of positions alone on a perfect lattice, is
         divided by its size instead.
         """
-        graphs = graphs[:: -(-len(graphs) // _ENOUGH)]  # spread over the split, which is ordered by realisation
-        rows = torch.cat([self._features(graph) for graph in graphs]).double()
-        mean, deviation, size = rows.mean(0), rows.std(0, correction=0), rows.square().mean(0).sqrt()
+        # A stride through the split could be in step with its samplers.
+        chosen = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(0))[:_ENOUGH]
+        sums, n_sites = self.feature_mean.new_zeros(2, len(self.feature_mean), dtype=torch.float64), 0
+        for index in chosen.tolist():
+            rows = self._features(graphs[index]).double()
+            sums += torch.stack([rows.sum(0), rows.square().sum(0)])
+            n_sites += len(rows)
+        mean, square = sums / n_sites
+        size, deviation = square.sqrt(), (square - mean**2).clamp(min=0).sqrt()
         scale = torch.where(deviation > 1e-4 * size, deviation, size)
         self.feature_mean.copy_(mean)
         self.feature_scale.copy_(torch.where(scale > 0, scale, 1.0))

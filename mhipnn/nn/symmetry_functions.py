@@ -100,7 +100,7 @@ class SymmetryFunctions(nn.Module):
 
     def _angular(self, tensors: Tensor) -> Tensor:
         """Tensors (N, components x n_radial, species, vector) -> functions of all pairs of species, (N, n)."""
-        expansion = self.expansion.repeat_interleave(tensors.shape[-1], 0)  # sums over the vector along with the ranks
+        expansion = self.expansion[:, None].expand(-1, tensors.shape[3], -1).flatten(0, 1)  # sums over the vector, too
         pairs = combinations_with_replacement(tensors.unbind(2), 2)
         return torch.cat([(one * other).flatten(1) @ expansion for one, other in pairs], 1)
 
