@@ -9,6 +9,8 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("model", "mhip", "mhipnn.nn.mhip.MHIP"),
     ("model", "mhip_ts", "mhipnn.nn.mhip_ts.MHIPTS"),
     ("model", "heisenberg", "mhipnn.nn.heisenberg.Heisenberg"),
+    ("model", "heisenberg_biquadratic", "mhipnn.nn.heisenberg.HeisenbergBiquadratic"),
+    ("model", "bp", "mhipnn.nn.bp.BP"),
     ("dataset", "labelled", "mhipnn.data.datamodule.SpinDataModule"),
     ("dataset", "files", "mhipnn.data.files.FileDataModule"),
     ("reader", "extxyz", "mhipnn.data.readers.extxyz.read_extxyz"),

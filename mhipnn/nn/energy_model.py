@@ -86,6 +86,10 @@ class EnergyModel(nn.Module, ABC):
         self.scale.fill_(statistics.tangential_rms or 1.0)
         self.offset.fill_(statistics.energy_per_site_mean)
 
+    def fit_features(self, graphs: Sequence[SpinGraph]) -> None:
+        """Set whatever else is fixed before the first step from the graphs of the training split; here nothing is."""
+        return None
+
     def forward(self, graph: SpinGraph, forces: bool = False, differentiable: bool | None = None) -> Prediction:
         """Energy, fields and torques (and forces on request) of a graph or a batch of graphs.
 

@@ -21,6 +21,8 @@ class Neighbourhood:
     needed; None for all at once. ``fields_only``: of the second derivatives only those by parameters and once by spins
     are wanted, as in training on fields; invariants of spins then take no part in the last backward pass. A model whose
     invariants depend on parameters must replace it by False.
+    ``vector`` (E, 3) are the edges r_ij themselves and ``place`` (E,) where they lie among the N K slots, for models
+    that ask for a ``direction``.
     """
 
     index: Tensor
@@ -29,6 +31,8 @@ class Neighbourhood:
     species: Tensor
     block_sites: int | None = None
     fields_only: bool = False
+    vector: Tensor | None = None
+    place: Tensor | None = None
 
     @property
     def n_sites(self) -> int:
@@ -39,6 +43,14 @@ class Neighbourhood:
         """(N, K): 1 where the slot is filled, else 0."""
         slots = torch.arange(self.index.shape[1], device=self.index.device)
         return (slots < self.counts[:, None]).to(self.distance.dtype)
+
+    @property
+    def direction(self) -> Tensor:
+        """r_ij / |r_ij|, (N, K, 3), 0 in empty slots; differentiable in the positions, and made when asked for."""
+        if self.vector is None or self.place is None:
+            raise ValueError("this neighbourhood was made without edges; neighbourhood(graph, positions) has them")
+        vector = self.vector.new_zeros(self.distance.numel(), 3).index_copy(0, self.place, self.vector)
+        return vector.view(*self.distance.shape, 3) / self.distance[..., None]
 
     def gather(self, values: Tensor) -> Tensor:
         """Values of the neighbours: (N, F) -> (N, K, F). Empty slots hold site 0 and must meet a zero weight."""
@@ -68,4 +80,6 @@ def neighbourhood(
         species=graph.species,
         block_sites=block_sites,
         fields_only=fields_only,
+        vector=vector,
+        place=place,
     )

@@ -44,9 +44,10 @@ def describe(cfg: DictConfig, data: LabelledDataModule) -> CheckpointRecord:
 
 
 def make_task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, record: CheckpointRecord) -> SpinTask:
-    """The task that trains a model, which gets its scale and offset from the statistics of the data."""
+    """The task that trains a model, which gets its fixed numbers from the training split."""
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     model.fit_scale(data.statistics)
+    model.fit_features(data.graphs("train"))
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mhipnn.nn.heisenberg import Heisenberg
+from mhipnn.data.graph import spin_graph
+from mhipnn.nn.bp import BP
+from mhipnn.nn.heisenberg import Heisenberg, HeisenbergBiquadratic
 from mhipnn.nn.mhip import MHIP
 from mhipnn.nn.mhip_ts import MHIPTS
+from mhipnn.structures import random_sites
 from mhipnn.testing import EnergyModelContract
 
 
@@ -41,3 +44,23 @@ class TestHeisenberg(EnergyModelContract):
 
     def make_model(self, **arguments: Any) -> Heisenberg:
         return Heisenberg(**arguments)
+
+
+class TestHeisenbergBiquadratic(EnergyModelContract):
+    arguments: ClassVar[dict[str, Any]] = TestHeisenberg.arguments
+    changes: ClassVar[dict[str, Any]] = TestHeisenberg.changes
+
+    def make_model(self, **arguments: Any) -> HeisenbergBiquadratic:
+        return HeisenbergBiquadratic(**arguments)
+
+
+class TestBP(EnergyModelContract):
+    arguments: ClassVar[dict[str, Any]] = dict(
+        cutoff=2.5, n_radial=3, zeta_max=2, n_hidden=6, n_species=1, r_inner=0.75
+    )
+    changes: ClassVar[dict[str, Any]] = dict(cutoff=2.6, n_radial=4, zeta_max=1, n_hidden=7, n_species=2, r_inner=0.8)
+
+    def make_model(self, **arguments: Any) -> BP:
+        model = BP(**arguments)
+        model.fit_features([spin_graph(random_sites(24, 2, rng=seed), model.cutoff) for seed in range(3)])
+        return model

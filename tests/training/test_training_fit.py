@@ -114,10 +114,18 @@ def test_no_weight_at_all_is_refused(train, tmp_path):
     assert "weight 0" in str(outcome.error)
 
 
-def test_heisenberg_trains(train, tmp_path):
-    outcome = train(tmp_path, "model=heisenberg", "trainer=tiny", small=())
+@pytest.mark.parametrize("model", ["heisenberg", "heisenberg_biquadratic", "bp"])
+def test_baselines_train(train, tmp_path, model):
+    outcome = train(tmp_path, f"model={model}", "trainer=tiny", small=())
     assert outcome.error is None
     assert outcome.metrics["test/torque_r2"] < 1
+
+
+def test_symmetry_functions_are_standardised_before_the_first_step(train, tmp_path):
+    outcome = train(tmp_path, "model=bp", "trainer=tiny", small=())
+    state = outcome.checkpoint("best")["state_dict"]
+    assert (state["model.feature_scale"] != 1).all()
+    assert (state["model.feature_scale"] > 0).all()
 
 
 def test_exploding_training_names_the_place_and_keeps_what_is_written(train, tmp_path):
