@@ -43,7 +43,7 @@ class Place:
     """Where rows, runs and labels are; none of it makes another training.
 
     Args:
-        output: rows in ``rows/<key>.json``, run folders in ``runs/<key>``.
+        output: rows in ``rows/<key>.json``, run folders in ``runs/<model>/<key>``.
         data_root: folder of all datasets.
         external: the file of the track ``kondo_square``, None if there is none.
     """
@@ -64,7 +64,7 @@ class Place:
         return compose_config("train", ["~logger", *(f"{name}={value}" for name, value in settings.items())])
 
     def run_folder(self, training: Training) -> Path:
-        return self.output / "runs" / key_of(training.overrides)
+        return self.output / "runs" / training.overrides["model"] / key_of(training.overrides)
 
     def row_file(self, training: Training) -> Path:
         return self.output / "rows" / f"{key_of(training.overrides)}.json"

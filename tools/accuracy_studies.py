@@ -52,6 +52,7 @@ class Size:
 
 
 _TINY_SYSTEMS = {
+    "data.n_workers": "1",  # to start processes would take longer than the labels
     "data.structure.n_sites": "36",
     "data.samplers.quench.every": "4",
     "data.samplers.quench.times": "[0.5,1.0]",
@@ -87,7 +88,7 @@ SIZES: Mapping[str, Size] = {
             "sd_disorder_metal": {},
             "sd_disorder_3d": {},
             "sd_double_exchange": {},
-            EXTERNAL: {},
+            EXTERNAL: {"trainer.max_epochs": "30"},  # 90 configurations of 900 sites
         },
         scanned=("sd_disorder", "sd_disorder_metal"),
         epochs=14,

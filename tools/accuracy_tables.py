@@ -19,10 +19,12 @@ Column = tuple[str, str, str]  # heading, name of the number, format
 ACCURACY: tuple[Column, ...] = (
     (f"R{_TWO} test", "test/torque_r2", ".4f"),
     ("NRMSE test", "test/torque_nrmse", ".4f"),
+    ("RMSE test", "test/tangential_rmse", ".5f"),
     (f"R{_TWO} size", "size/torque_r2", ".4f"),
     ("NRMSE size", "size/torque_nrmse", ".4f"),
     ("energy MAE/site", "test/energy_mae_per_site", ".5f"),
     (f"R{_TWO} rollout", "rollout/torque_r2", ".4f"),
+    ("C(r,t) share", "rollout/within_2_errors", ".3f"),
 )
 COST: tuple[Column, ...] = (
     ("parameters", "parameters", ",.0f"),

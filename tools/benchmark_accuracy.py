@@ -11,7 +11,7 @@ Every training is one `mhipnn.train` with overrides; what is trained stands in t
 one after the other. Each that is finished leaves a row, `<output>/rows/<key>.json`, with its numbers, commit and
 machine; the key is a hash of its overrides, so a training that several studies ask for is made once. The same command
 again skips what is there, and goes on with a training that was interrupted. Rows do not see a change of the defaults in
-conf/: that is told, and a row that is removed together with `<output>/runs/<key>` is made again.
+conf/: that is told, and a row that is removed together with `<output>/runs/<model>/<key>` is made again.
 
 Tables (`table.md`) and figures of a study are in `<output>/<study>/`. What the columns mean: docs/accuracy.md.
 """
@@ -160,6 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mhipnn.training.run import run
 
     parser, console = options(), wide_console()
+    if not console.is_terminal:
+        console.width = 200
     args = parser.parse_args(arguments)
     size = SIZES[args.size]
     known = studies(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 from pathlib import Path
 
 import accuracy_figures
@@ -214,6 +215,18 @@ def test_a_row_says_what_made_it(bench, tmp_path):
     assert row["overrides"]["data"] == row["labels"]["track"] == "sd_disorder"
     assert row["threads"] >= 1
     assert {"commit", "torch", "mhipnn", "device", "finished", "configuration"} <= set(row)
+
+
+def test_the_commit_is_that_of_the_checkout_or_none(monkeypatch):
+    def without_git(*args, **kwargs):
+        raise FileNotFoundError("git")
+
+    found = accuracy_rows.commit()
+    if found is not None:
+        call = ["git", "-C", str(Path(accuracy_rows.__file__).parent), "rev-parse", "HEAD"]
+        assert subprocess.run(call, capture_output=True, text=True).stdout.startswith(found.removesuffix("-dirty"))
+    monkeypatch.setattr(subprocess, "run", without_git)
+    assert accuracy_rows.commit() is None
 
 
 def test_changed_defaults_are_told(bench, tmp_path, capsys):
