@@ -80,6 +80,9 @@ def test_resumed_equals_uninterrupted(train, uninterrupted, tmp_path, epoch, bat
     (history,) = (callback for callback in resumed.callbacks if isinstance(callback, History))
     assert [row["epoch"] for row in history.rows] == [0, 1, 2, 3]  # the learning curves keep their past
     assert [row["step"] for row in history.rows] == [3, 6, 9, 12]
+    times = [row["seconds"] for row in history.rows]
+    assert times == sorted(times)  # the clock goes on from the past, and counts what is left
+    assert 0 < times[-1] - (times[epoch - 1] if epoch else 0.0) <= resumed.metrics["seconds/fit"]
     assert uninterrupted.checkpoint("last")["epoch"] == 3
     assert_same(resumed.checkpoint("last"), uninterrupted.checkpoint("last"))
     for name in ("test/torque_r2", "size/torque_r2", "val/torque_r2"):
