@@ -26,16 +26,16 @@ class TestMHIP(EnergyModelContract):
 
 
 class TestMHIPTS(EnergyModelContract):
-    arguments: ClassVar[dict[str, Any]] = TestMHIP.arguments | dict(n_vectors=3, spin_rank=1)
-    changes: ClassVar[dict[str, Any]] = TestMHIP.changes | dict(n_vectors=4, spin_rank=2)
+    arguments: ClassVar[dict[str, Any]] = TestMHIP.arguments | dict(n_vectors=3, spin_rank=1, bond_rank=0)
+    changes: ClassVar[dict[str, Any]] = TestMHIP.changes | dict(n_vectors=4, spin_rank=2, bond_rank=1)
 
     def make_model(self, **arguments: Any) -> MHIPTS:
         return MHIPTS(**arguments)
 
 
 class TestMHIPTSWithTensors(TestMHIPTS):
-    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(spin_rank=2)
-    changes: ClassVar[dict[str, Any]] = dict(spin_rank=1)
+    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(spin_rank=2, bond_rank=1)
+    changes: ClassVar[dict[str, Any]] = dict(spin_rank=1, bond_rank=0)
 
 
 class TestHeisenberg(EnergyModelContract):
