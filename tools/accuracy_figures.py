@@ -83,7 +83,7 @@ def ablation(entries: Sequence[Entry]) -> Figure:
             ax.plot([1.0, ratio], [height, height], "-", color=MUTED, linewidth=0.8)
             ax.errorbar(ratio, height, xerr=[[ratio - low], [high - ratio]], fmt="o", color=colour, capsize=2)
         ax.set_yticks([-number for number in range(len(changed))], changed)
-        ax.set_ylim(0.7 - max(len(changed), 1), 0.7)
+        ax.set_ylim(0.4 - max(len(changed), 1), 0.6)
         label(ax, "torque NRMSE / that of the base (left is better)", "", title)
     return figure
 

@@ -75,7 +75,7 @@ SIZES: Mapping[str, Size] = {
             "sd_double_exchange": _TINY_SYSTEMS,
         },
         scanned=("sd_disorder",),
-        epochs=10,
+        epochs=6,
         realisations=48,
         learning=(12, 48),
         cutoffs=(2.0, 3.0),
