@@ -174,6 +174,7 @@ ABLATION: Axis = {
     "4 vectors": {"model.n_vectors": "4"},
     "16 vectors": {"model.n_vectors": "16"},
     "vectors and tensors": {"model.spin_rank": "2"},
+    "no bond vectors": {"model.bond_rank": "0"},
     "1 layer": {"model.n_interactions": "1"},
     "3 layers": {"model.n_interactions": "3"},
     "no on-site layers": {"model.n_onsite": "0"},

@@ -16,13 +16,13 @@ class MHIPTS(MHIP):
     """:class:`MHIP` whose interaction layers also sum the spin vectors of the neighbours (``TensorInteraction``).
 
     A layer of ``mhip`` knows the angle of each neighbour's spin with the central one; here it also knows the angles
-    between the spins of neighbours, and, with ``bond_rank=1``, between the directions in which they lie. Symmetries are
-    those of ``mhip``: vectors enter through scalar products of two, of spins and of space separately.
+    between the spins of neighbours, and between the directions in which they lie. Symmetries are those of ``mhip``:
+    vectors enter through scalar products of two, of spins and of space separately.
 
     Args:
         n_vectors: vectors per site, layer and kind.
         spin_rank: 1, spin vectors; 2, also the symmetric traceless tensors of spins.
-        bond_rank: 0, spins alone; 1, also unit vectors of bonds, and bonds times spins.
+        bond_rank: 1, also unit vectors of bonds, and bonds times spins; 0, spins alone.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner: see :class:`MHIP`.
 
     Source: the bond vectors are the tensor sensitivities of Chigaev et al., J. Chem. Phys. 158, 184108 (2023).
@@ -38,7 +38,7 @@ class MHIPTS(MHIP):
         l_max: int = 2,
         n_vectors: int = 8,
         spin_rank: int = 1,
-        bond_rank: int = 0,
+        bond_rank: int = 1,
         n_species: int = 1,
         r_inner: float = 0.75,
     ) -> None:
