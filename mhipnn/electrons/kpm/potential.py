@@ -13,8 +13,9 @@ from torch import Tensor
 from ...configuration import Array, SpinConfiguration
 from ...errors import InputError, NonFiniteError
 from ...potential import torque
+from ..frozen_sd_model import DTYPES, ensemble_of
 from ..hamiltonian import Bonds, along_bonds, bonds
-from ..sd_model import DTYPES, ElectronicEvaluation, SDModel, ensemble_of
+from ..sd_model import ElectronicEvaluation, SDModel
 from ..species import per_site
 from .functional import Gradient, solve
 from .hamiltonian import Hamiltonian, entries_of, sparse_hopping
