@@ -11,7 +11,7 @@ import torch
 
 from ..configuration import Array, SpinConfiguration
 from ..dynamics.quench import Quench, Trajectory
-from ..potential import Potential
+from ..potential import FrozenPotential, Potential, torque
 from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation
 from .parity import nrmse, r_squared
 
@@ -120,21 +120,32 @@ def compare_rollouts(
         InputError, NonFiniteError: see :meth:`mhipnn.dynamics.quench.Quench.run`.
     """
     report = {name: None if progress is None else partial(progress, name) for name in ("exact", "learned")}
-    frames = list(quench.frames(exact, configs, seeds, report["exact"]))
-    trajectory = Trajectory.of(frames, configs)
+    trajectory, torques = driven(quench, exact, configs, seeds, report["exact"])
     rollout = quench.run(learned, configs, seeds, report["learned"])
     return RolloutComparison(
         exact=trajectory,
         learned=rollout,
         exact_correlation=trajectory_correlation(trajectory, r_max, bin_width),
         learned_correlation=trajectory_correlation(rollout, r_max, bin_width),
-        torques=np.cross(trajectory.spins, np.stack([frame.fields for frame in frames])),
-        learned_torques=np.cross(trajectory.spins, fields_along(learned, trajectory)),
+        torques=torques,
+        learned_torques=torques_along(learned.prepare(configs), trajectory.spins),
     )
 
 
-def fields_along(potential: Potential, trajectory: Trajectory) -> Array:
-    """B_i of a potential at every recorded state of a trajectory, whoever made it, (T, R, N, 3)."""
-    force = potential.prepare(trajectory.configs)
-    states = torch.from_numpy(trajectory.spins).to(force.device, force.dtype)
-    return np.stack([force(spins)[1].detach().cpu().double().numpy() for spins in states])
+def driven(
+    quench: Quench,
+    potential: Potential,
+    configs: Sequence[SpinConfiguration],
+    seeds: Sequence[int],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Trajectory, Array]:
+    """A quench, and the torques of the potential that drives it, (T, R, N, 3)."""
+    frames = list(quench.frames(potential, configs, seeds, progress))
+    trajectory = Trajectory.of(frames, configs)
+    return trajectory, torque(trajectory.spins, np.stack([frame.fields for frame in frames]))
+
+
+def torques_along(force: FrozenPotential, spins: Array) -> Array:
+    """S_i x B_i of a potential at given states (T, R, N, 3) of R replicas, whoever made them; same shape, float64."""
+    states = torch.from_numpy(spins).to(force.device, force.dtype)
+    return torque(spins, np.stack([force(state)[1].detach().cpu().double().numpy() for state in states]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 
 from ..configuration import SpinConfiguration
-from ..potential import Evaluation, Potential, has_forces
+from ..potential import Evaluation, Potential, evaluate_all, has_forces
 from .definition import DatasetDefinition
 from .labelled import LabelledConfigurations, collect
+from .labelling import TOGETHER
 from .launchers.base import Launcher
 from .realisations import require_finite
 from .sources import build
@@ -31,11 +33,11 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """One state to label; plain data, so that it travels to a worker."""
+    """Some states to label, the first of them number ``first``; plain data, so that it travels to a worker."""
 
     potential: str
-    number: int
-    state: State
+    first: int
+    states: Sequence[State]
 
 
 def label_states(definition: DatasetDefinition, states: Sequence[State], launcher: Launcher) -> LabelledConfigurations:
@@ -46,19 +48,22 @@ def label_states(definition: DatasetDefinition, states: Sequence[State], launche
         DatasetError: workers cannot be had, or die again and again.
     """
     node = json.dumps(definition.potential, sort_keys=True)
-    jobs = [_Job(node, number, state) for number, state in enumerate(states)]
-    done: dict[int, Evaluation] = {}
+    size = min(TOGETHER, math.ceil(len(states) / launcher.n_workers))
+    jobs = [_Job(node, first, states[first : first + size]) for first in range(0, len(states), size)] if states else []
+    done: dict[int, list[Evaluation]] = {}
     if jobs:
         with closing(launcher.run(_label, jobs)) as results:  # ends the workers, whatever happens here
             for job, labels in results:
-                done[job.number] = labels
-    return collect([(state.config, done[number], state.realisation, state.time) for number, state in enumerate(states)])
+                done[job.first] = labels
+    labels = [each for first in sorted(done) for each in done[first]]
+    return collect([(s.config, label, s.realisation, s.time) for s, label in zip(states, labels, strict=True)])
 
 
-def _label(job: _Job) -> Evaluation:
+def _label(job: _Job) -> list[Evaluation]:
     potential = _potential(job.potential)
-    labels = potential.evaluate(job.state.config, forces=has_forces(potential))
-    require_finite(labels, f"train realisation {job.state.realisation}, time {job.state.time:g}")
+    labels = evaluate_all(potential, [state.config for state in job.states], forces=has_forces(potential))
+    for state, label in zip(job.states, labels, strict=True):
+        require_finite(label, f"train realisation {state.realisation}, time {state.time:g}")
     return labels
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ...analysis.parity import nrmse, r_squared
-from ...analysis.rollout import fields_along
+from ...analysis.rollout import driven, torques_along
 from ...atomic import atomic_path
-from ...configuration import Array, SpinConfiguration
+from ...configuration import Array
 from ...data.base_module import LabelledDataModule
 from ...dynamics.quench import Quench, Trajectory
 from ...nn.network_potential import NetworkPotential
@@ -55,9 +53,9 @@ class Yardstick:
         rollout_*: exact against learned torques at the states of the *learned* quench; exact_path_*: the same at the
         states of the exact one; test_*: on the labels of the test split. NRMSE is rms error over rms exact torque.
         """
-        learned, learned_torques = _quench(self.quench, network, self.starts, self.seeds)
-        exact_torques = np.cross(learned.spins, self._exact_fields(learned.spins))
-        on_exact_path = np.cross(self.trajectory.spins, fields_along(network, self.trajectory))
+        learned, learned_torques = driven(self.quench, network, self.starts, self.seeds)
+        exact_torques = torques_along(self._frozen, learned.spins)
+        on_exact_path = torques_along(network.prepare(self.starts), self.trajectory.spins)
         test = predict(network.model, self.data.test_dataloader()[0]).summary()
         return {
             "rollout_torque_nrmse": nrmse(exact_torques, learned_torques),
@@ -68,25 +66,11 @@ class Yardstick:
             "test_torque_r2": test["torque_r2"],
         }
 
-    def _exact_fields(self, spins: Array) -> Array:
-        force = self._frozen
-        states = torch.from_numpy(spins).to(force.device, force.dtype)
-        return np.stack([force(frame)[1].detach().cpu().double().numpy() for frame in states])
-
     def _exact_quench(self, cache: Path) -> tuple[Trajectory, Array]:
         """The exact trajectory and its torques (T, R, N, 3), from the cache if they are there."""
         if not cache.exists():
-            made, torques = _quench(self.quench, self.exact, self.starts, self.seeds)
+            made, torques = driven(self.quench, self.exact, self.starts, self.seeds)
             with atomic_path(cache) as partial, partial.open("wb") as file:
                 np.savez(file, times=made.times, spins=made.spins, energies=made.energies, torques=torques)
         with np.load(cache, allow_pickle=False) as kept:
             return Trajectory(kept["times"], kept["spins"], kept["energies"], self.starts), kept["torques"]
-
-
-def _quench(
-    quench: Quench, potential: Potential, starts: Sequence[SpinConfiguration], seeds: Sequence[int]
-) -> tuple[Trajectory, Array]:
-    """The trajectory, and the torques of the potential that drives it, (T, R, N, 3)."""
-    frames = list(quench.frames(potential, starts, seeds))
-    trajectory = Trajectory.of(frames, starts)
-    return trajectory, np.cross(trajectory.spins, np.stack([frame.fields for frame in frames]))

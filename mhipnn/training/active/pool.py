@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
+from ...analysis.rollout import torques_along
 from ...configuration import SpinConfiguration
 from ...data.definition import DatasetDefinition
 from ...data.realisations import sites_of
@@ -77,10 +77,8 @@ def torques_of(potential: Potential, configs: Sequence[SpinConfiguration], batch
     parts = []
     for first in range(0, len(configs), batch):
         some = configs[first : first + batch]
-        force = potential.prepare(some)
         spins = np.stack([config.spins for config in some])
-        fields = force(torch.from_numpy(spins).to(force.device, force.dtype))[1]
-        parts.append(np.cross(spins, fields.detach().cpu().double().numpy()))
+        parts.append(torques_along(potential.prepare(some), spins[None])[0])
     return np.concatenate(parts)
 
 

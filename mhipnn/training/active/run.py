@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -90,7 +90,7 @@ def dataset(cfg: DictConfig, settings: Settings) -> SpinDataModule:
     return data
 
 
-def _write_datasets(settings: Settings, data: SpinDataModule, stages: list[Stage], folder: RunFolder) -> list[Any]:
+def _write_datasets(settings: Settings, data: SpinDataModule, stages: list[Stage], folder: RunFolder) -> list[Path]:
     """labels-<arm>.npz: the splits of the dataset, with all that an arm has added to the training one."""
     paths = []
     last = {stage.numbers["arm"]: stage for stage in stages}
