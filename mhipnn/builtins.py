@@ -8,6 +8,7 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     # kind, name, import path
     ("model", "mhip", "mhipnn.nn.mhip.MHIP"),
     ("model", "mhip_ts", "mhipnn.nn.mhip_ts.MHIPTS"),
+    ("model", "mhip_eq", "mhipnn.nn.mhip_eq.MHIPEQ"),
     ("model", "heisenberg", "mhipnn.nn.heisenberg.Heisenberg"),
     ("model", "heisenberg_biquadratic", "mhipnn.nn.heisenberg.HeisenbergBiquadratic"),
     ("model", "bp", "mhipnn.nn.bp.BP"),

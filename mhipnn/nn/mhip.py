@@ -62,14 +62,17 @@ class MHIP(EnergyModel):
         widths = [n_species] + [n_features] * n_interactions
         self.sensitivities = nn.ModuleList(Sensitivity(n_sensitivities, cutoff, r_inner) for _ in widths[1:])
         self.interactions = nn.ModuleList(
-            self.make_interaction(n_in, n_features, n_sensitivities, activation) for n_in in widths[:-1]
+            self.make_interaction(layer, n_in, n_features, n_sensitivities, activation)
+            for layer, n_in in enumerate(widths[:-1])
         )
         self.onsite = nn.ModuleList(
             nn.Sequential(*(OnSite(n_features, activation) for _ in range(n_onsite))) for _ in widths[1:]
         )
         self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
 
-    def make_interaction(self, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU) -> Interaction:
+    def make_interaction(
+        self, layer: int, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU
+    ) -> Interaction:
         return Interaction(n_in, n_out, n_sensitivities * (self.l_max + 1), activation)
 
     def spin_invariants(self, spins: Tensor, neighbours: Neighbourhood) -> Tensor:

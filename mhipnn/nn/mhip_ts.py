@@ -1,32 +1,36 @@
-"""Magnetic HIP-NN with tensor sensitivity in spin space: neighbours send their spins, not only how they lie to ours."""
+"""Magnetic HIP-NN with tensor sensitivity: neighbours send spins and bond directions, not only how they lie to ours."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ..errors import ConfigError
 from .activation import SiLU
+from .harmonics import MAX_RANK, harmonics
 from .mhip import MHIP
 from .neighbourhood import Neighbourhood
-from .tensor_interaction import TensorInteraction, n_components, sent_tensors
+from .tensor_interaction import SpinTensors, TensorInteraction, Tensors
 
 
 class MHIPTS(MHIP):
-    """:class:`MHIP` whose interaction layers also sum the spin vectors of the neighbours (``TensorInteraction``).
+    """:class:`MHIP` whose interaction layers also sum spin vectors and bond directions (``TensorInteraction``).
 
     A layer of ``mhip`` knows the angle of each neighbour's spin with the central one; here it also knows the angles
     between the spins of neighbours, and between the directions in which they lie. Symmetries are those of ``mhip``:
-    vectors enter through scalar products of two, of spins and of space separately.
+    tensors enter through scalar products of two, of spins and of space separately.
 
     Args:
-        n_vectors: vectors per site, layer and kind.
+        n_vectors: channels per site, layer and kind of tensor.
         spin_rank: 1, spin vectors; 2, also the symmetric traceless tensors of spins.
-        bond_rank: 1, also unit vectors of bonds, and bonds times spins; 0, spins alone.
+        bond_rank: highest order of the angular functions of bonds, 0 .. 3; 0, spins alone.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner: see :class:`MHIP`.
-
-    Source: the bond vectors are the tensor sensitivities of Chigaev et al., J. Chem. Phys. 158, 184108 (2023).
     """
+
+    n_hidden = 0
 
     def __init__(
         self,
@@ -38,27 +42,50 @@ class MHIPTS(MHIP):
         l_max: int = 2,
         n_vectors: int = 8,
         spin_rank: int = 1,
-        bond_rank: int = 1,
+        bond_rank: int = 2,
         n_species: int = 1,
         r_inner: float = 0.75,
     ) -> None:
-        if n_vectors < 1 or spin_rank not in (1, 2) or bond_rank not in (0, 1):
+        if n_vectors < 1 or spin_rank not in (1, 2) or bond_rank not in range(MAX_RANK + 1):
             raise ConfigError(
-                "mhip_ts: need n_vectors >= 1, spin_rank 1 or 2 and bond_rank 0 or 1, "
+                f"mhip_ts: need n_vectors >= 1, spin_rank 1 or 2 and bond_rank 0 to {MAX_RANK}, "
                 f"got n_vectors={n_vectors}, spin_rank={spin_rank}, bond_rank={bond_rank}"
             )
-        self._ranks = spin_rank, bond_rank
-        self._n_vectors = n_vectors
+        self._tensors = Tensors(n_vectors, spin_rank, bond_rank)
+        self._n_layers = n_interactions
         super().__init__(cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner)
 
-    def make_interaction(self, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU) -> TensorInteraction:
-        sizes = (n_in, n_out, n_sensitivities, self.l_max + 1, self._n_vectors)
-        return TensorInteraction(*sizes, n_components(*self._ranks), activation)
+    def make_interaction(
+        self, layer: int, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU
+    ) -> TensorInteraction:
+        into, out = self.n_hidden * (layer > 0), self.n_hidden * (layer < self._n_layers - 1)
+        tensors = self._tensors._replace(n_hidden_in=into, n_hidden_out=out)
+        return TensorInteraction(n_in, n_out, n_sensitivities, self.l_max + 1, tensors, activation)
 
-    def spin_invariants(self, spins: Tensor, neighbours: Neighbourhood) -> Tensor:
-        """P_l of every pair, and after them the components of what is sent, (N, l_max + 1 + components, K)."""
-        polynomials = super().spin_invariants(spins, neighbours)
-        return torch.cat([polynomials, *sent_tensors(spins, neighbours, *self._ranks)], 1)
+    def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
+        """Sensitivities of every layer; Y_l of every slot, l = 0 .. bond_rank; radial functions of every layer."""
+        sensitivities, rank = super().couplings(neighbours), self._tensors.bond_rank
+        angular = harmonics(neighbours.direction, rank) if rank else []
+        angular = [torch.ones_like(neighbours.distance)[..., None], *angular]
+        layers: Any = zip(self.interactions, sensitivities, strict=True)
+        radial = [R for layer, s in layers for R in layer.radial_functions(s, neighbours)]
+        return [*sensitivities, *(Y.transpose(1, 2).contiguous() for Y in angular), *radial]
+
+    def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
+        polynomials = self.spin_invariants(spins, neighbours)
+        features = one_hot(neighbours.species, self.n_species).to(spins.dtype)
+        sites = SpinTensors.of(spins, self._tensors.spin_rank)
+        sensitivities, geometry = couplings[: self._n_layers], couplings[self._n_layers :]
+        n_orders = self._tensors.bond_rank + 1
+        angular, *radial = (geometry[at : at + n_orders] for at in range(0, len(geometry), n_orders))
+        terms = []
+        for interaction, onsite, readout, s, R in zip(
+            self.interactions, self.onsite, self.readouts, sensitivities, radial, strict=True
+        ):
+            features, hidden = interaction(features, s, polynomials, neighbours, R, angular, sites)
+            features, sites = onsite(features), sites._replace(hidden=hidden)
+            terms.append(readout(features))
+        return torch.cat(terms, dim=-1)
 
     def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> None:
         return None

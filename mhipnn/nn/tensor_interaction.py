@@ -1,105 +1,165 @@
-"""Messages that carry spins: sums over neighbours of their spin vectors and tensors, which enter by scalar products."""
+"""Messages that carry tensors, of spin and of space, which enter a site's features by products of two."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from .harmonics import traceless
 from .interaction import Interaction
-from .message_blocks import message_by_blocks
-from .message_sum import message_sum
+from .message_sum import channel_sum
 from .neighbourhood import Neighbourhood
 
 
+class Tensors(NamedTuple):
+    """What tensors an interaction layer sends and carries.
+
+    ``n_vectors``: channels c of each kind; ``spin_rank``: 1, spin vectors; 2, also the traceless tensors of spins;
+    ``bond_rank``: highest order of the angular functions of a bond; ``n_hidden_in``, ``n_hidden_out``: spin vectors
+    that a site carries into the layer and out of it.
+    """
+
+    n_vectors: int
+    spin_rank: int
+    bond_rank: int
+    n_hidden_in: int = 0
+    n_hidden_out: int = 0
+
+
+class SpinTensors(NamedTuple):
+    """Of every site: ``spin`` (N, 4 or 9), the components of 1, S_i and its traceless tensor after one another;
+    ``hidden`` (N, 3, n_hidden), the vectors that it carries, or None."""
+
+    spin: Tensor
+    hidden: Tensor | None = None
+
+    @classmethod
+    def of(cls, spins: Tensor, spin_rank: int) -> SpinTensors:
+        """Of spins (N, 3); where they are not of unit length, the tensor is that of S_i times |S_i|."""
+        return cls(torch.cat([torch.ones_like(spins[:, :1]), spins, traceless(spins)][: spin_rank + 1], 1))
+
+
 class TensorInteraction(Interaction):
-    r"""An :class:`Interaction` whose neighbours also send their spins,
+    r"""An :class:`Interaction` whose neighbours also send tensors. For each order l = 0 .. bond_rank of a bond,
 
-    .. math:: M_i^c = \sum_j \sum_\nu s_\nu(r_{ij}) V'[\nu, c, a] z_j[a] \, T_{ij}, \qquad
-              z_i[b] \leftarrow f\Big(\ldots + \sum_{c \le d} U[b, cd] \, M_i^c \cdot M_i^d \Big),
+    .. math:: M_i^{l c} = \sum_j Y_l(\hat r_{ij}) R_{l c}(r_{ij}) \, w_j^{l c}, \qquad
+              R_{lc}(r) = \sum_\nu A[l, \nu, c] s_\nu(r), \qquad w_j^{lc} = \sum_a V[l, c, a] z_j[a] \, T_j,
 
-    for every kind of T that is sent (see :func:`sent_tensors`), M.M the sum of products of components. A product of two
-    sums over neighbours j, k holds S_j.S_k: what a site between two others knows of their spins, in one layer. Products
-    M_i.S_i are left out, since the scalar messages of l = 1 and 2 are those already.
+    with T = 1, the spin S_j, and the traceless tensor of it if ``spin_rank`` is 2 (l = 0 leaves out T = 1: it is in the
+    scalar messages). They enter the features by all products of two channels that are invariant under rotations of
+    spins and of space separately: M.M of the same kind, and, since S_i.M is a scalar of the spins, (S_i.M).(S_i.M) and
+    (S_i.M).M^{T=1}. Products of two sums over neighbours j, k hold S_j.S_k and the angle between the bonds: what a site
+    in a triangle knows of the two others, in one layer.
+
+    With hidden vectors H_i^h, which turn with the spins, neighbours send S_j and H_j mixed, products of M, H_i and S_i
+    for l = 0 enter as well, and the layer gives new ones: a mixture of M^{l=0}, of \sum_m M^{T=1}_m M^{T=S}_m for l > 0
+    and of the old ones, each times a gate \sum_b G[h, b] z_i[b].
 
     Args:
         n_in, n_out: number of features before and after.
-        n_sensitivities: radial functions.
-        n_polynomials: scalar invariants of a pair.
-        n_vectors: c = 1 .. n_vectors, of each kind.
-        components: how many each kind of T has.
-        activation: f.
+        n_sensitivities: s_nu.
+        n_polynomials: scalar invariants of a pair, for the scalar message.
+        tensors: which tensors.
+        activation: of the features.
+
+    Source: angular functions in HIP-NN: Chigaev et al., J. Chem. Phys. 158, 184108 (2023); the product of all pairs of
+    channels is the two-body-order step of the atomic cluster expansion, Drautz, Phys. Rev. B 99, 014104 (2019).
     """
 
     def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        n_sensitivities: int,
-        n_polynomials: int,
-        n_vectors: int,
-        components: Sequence[int],
-        activation: nn.Module,
+        self, n_in: int, n_out: int, n_sensitivities: int, n_polynomials: int, tensors: Tensors, activation: nn.Module
     ) -> None:
         super().__init__(n_in, n_out, n_sensitivities * n_polynomials, activation)
-        self.parts = [n_polynomials, *components]
-        self.senders = nn.ModuleList(nn.Linear(n_sensitivities * n_in, n_vectors, bias=False) for _ in components)
-        rows, columns = torch.triu_indices(n_vectors, n_vectors)
-        self.register_buffer("_pairs", rows * n_vectors + columns, persistent=False)
-        self.products = nn.Linear(len(components) * len(rows), n_out, bias=False)
+        c, kinds, orders, hidden = tensors.n_vectors, tensors.spin_rank + 1, tensors.bond_rank + 1, tensors.n_hidden_in
+        self.tensors = tensors
+        self.radial = nn.Parameter(torch.randn(orders, n_sensitivities, c) / n_sensitivities**0.5)
+        self.senders = nn.ModuleList(nn.Linear(n_in, (kinds - (order == 0)) * c) for order in range(orders))
+        self.hidden_senders = nn.ModuleList(nn.Linear(hidden, c, bias=False) for _ in range(orders if hidden else 0))
+        at_zero = [c + hidden + 1 if hidden else c] + [c] * (tensors.spin_rank - 1)
+        beyond = [kinds * c] + [c] * tensors.spin_rank
+        sizes = at_zero + beyond * tensors.bond_rank
+        n_products = sum(size * (size + 1) // 2 for size in sizes) - (hidden > 0)
+        self.products = nn.Linear(n_products, n_out, bias=False)
+        for size in set(sizes):
+            rows, columns = torch.triu_indices(size, size)
+            self.register_buffer(f"_pairs_{size}", rows * size + columns, persistent=False)
+        if tensors.n_hidden_out:
+            self.mixture = nn.Linear(orders * c + hidden, tensors.n_hidden_out, bias=False)
+            self.gate = nn.Linear(n_out, tensors.n_hidden_out)
 
-    def forward(self, features: Tensor, sensitivities: Tensor, invariants: Tensor, neighbours: Neighbourhood) -> Tensor:
-        """features (N, n_in), s_nu (N, n_nu, K), P_l and the components of T_ij (N, n, K) -> (N, n_out)."""
-        scalar, *tensors = self._messages(features, sensitivities, invariants, neighbours)
-        gram = [(M.mT @ M).flatten(1).index_select(1, self._pairs) for M in tensors]  # type: ignore[arg-type]
-        return self.activation(scalar + self.products(torch.cat(gram, 1)) + self.self_interaction(features))
+    def radial_functions(self, sensitivities: Tensor, neighbours: Neighbourhood) -> list[Tensor]:
+        """R_l of every slot, (N, K, n_vectors) for each order, zero in empty slots: a function of the geometry."""
+        s = torch.where(neighbours.mask[:, None] > 0, sensitivities, 0).transpose(1, 2)
+        return [s @ weights for weights in self.radial]
 
-    def _messages(self, z: Tensor, s: Tensor, invariants: Tensor, neighbours: Neighbourhood) -> list[Tensor]:
-        """The scalar message (N, n_out), and M of each kind (N, components, n_vectors)."""
-        weights: list[Any] = [self.message.weight, *(sender.weight for sender in self.senders)]
-        if neighbours.block_sites is not None:
-            polynomials, *components = invariants.split(self.parts, 1)
-            messages = [message_by_blocks(s, polynomials, z, weights[0], neighbours)]
-            for group, weight in zip(components, weights[1:], strict=True):
-                each = (message_by_blocks(s, one.contiguous(), z, weight, neighbours) for one in group.split(1, 1))
-                messages.append(torch.stack(list(each), 1))
-            return messages
-        summed = message_sum(s, invariants, z, neighbours).unflatten(1, (s.shape[1], invariants.shape[1]))
-        polynomials, *components = summed.split(self.parts, 2)
-        by_component = [
-            group.transpose(1, 2).flatten(2) @ w.mT for group, w in zip(components, weights[1:], strict=True)
+    def forward(  # type: ignore[override]
+        self,
+        features: Tensor,
+        sensitivities: Tensor,
+        polynomials: Tensor,
+        neighbours: Neighbourhood,
+        radial: list[Tensor],
+        angular: list[Tensor],
+        sites: SpinTensors,
+    ) -> tuple[Tensor, Tensor | None]:
+        """features (N, n_in), s_nu (N, n_nu, K), P_l (N, n_l, K), R_l, Y_l (N, 2l+1, K) -> features (N, n_out), H."""
+        scalar = self._message(features, sensitivities, polynomials, neighbours)
+        messages = [
+            channel_sum(R, Y, self._sent(order, features, sites), neighbours).unflatten(2, (-1, R.shape[2]))
+            for order, (R, Y) in enumerate(zip(radial, angular, strict=True))
         ]
-        return [self.message(polynomials.flatten(1)), *by_component]
+        products = self._products_at_zero(messages[0], sites)
+        for M in messages[1:]:
+            products += self._products(M, sites.spin)
+        mixed = self.products(torch.cat(products, 1))
+        new = self.activation(scalar + mixed + self.self_interaction(features))
+        return new, self._new_hidden(messages, sites.hidden, new) if self.tensors.n_hidden_out else None
+
+    def _sent(self, order: int, features: Tensor, sites: SpinTensors) -> Tensor:
+        """w_j of one order, (N, components x n_vectors)."""
+        weights = self.senders[order](features).unflatten(1, (-1, self.tensors.n_vectors))
+        sizes, spin = _sizes(self.tensors.spin_rank), sites.spin
+        if order == 0:
+            sizes, spin = sizes[1:], spin[:, 1:]
+        repeats = torch.repeat_interleave(weights, torch.tensor(sizes, device=spin.device), 1, output_size=sum(sizes))
+        sent = repeats * spin[:, :, None]
+        if sites.hidden is not None:
+            start = sum(sizes) - sum(_sizes(self.tensors.spin_rank)[1:])
+            vectors = self.hidden_senders[order](sites.hidden)
+            sent = sent + nn.functional.pad(vectors, (0, 0, start, sent.shape[1] - start - 3))
+        return sent.flatten(1)
+
+    def _products_at_zero(self, message: Tensor, sites: SpinTensors) -> list[Tensor]:
+        """Of l = 0, whose message (N, 1, components, C) begins with the spin vectors."""
+        vectors, *rest = message[:, 0].split(_sizes(self.tensors.spin_rank)[1:], 1)
+        if sites.hidden is not None:
+            vectors = torch.cat([vectors, sites.hidden, sites.spin[:, 1:4, None]], 2)
+        products = [self._gram(tensor) for tensor in [vectors, *rest]]
+        if sites.hidden is not None:
+            products[0] = products[0][:, :-1]  # not S_i.S_i, which knows nothing and would make a field along S_i
+        return products
+
+    def _products(self, message: Tensor, spin: Tensor) -> list[Tensor]:
+        """Of l > 0: message (N, 2l+1, components, C)."""
+        parts = message.split(_sizes(self.tensors.spin_rank), 2)
+        own = spin.split(_sizes(self.tensors.spin_rank), 1)
+        scalars = [(part * mine[:, None, :, None]).sum(2) for part, mine in zip(parts, own, strict=True)]
+        return [self._gram(torch.cat(scalars, 2)), *(self._gram(part.flatten(1, 2)) for part in parts[1:])]
+
+    def _gram(self, vectors: Tensor) -> Tensor:
+        """All scalar products of two channels of (N, components, C), each once: (N, C (C + 1) / 2)."""
+        pairs = getattr(self, f"_pairs_{vectors.shape[2]}")
+        return (vectors.mT @ vectors).flatten(1).index_select(1, pairs)
+
+    def _new_hidden(self, messages: list[Tensor], hidden: Tensor | None, features: Tensor) -> Tensor:
+        vectors = [messages[0][:, 0, :3]] + [(M[:, :, :1] * M[:, :, 1:4]).sum(1) for M in messages[1:]]
+        if hidden is not None:
+            vectors.append(hidden)
+        return self.mixture(torch.cat(vectors, 2)) * self.gate(features)[:, None]
 
 
-def n_components(spin_rank: int, bond_rank: int) -> list[int]:
-    """Of the kinds of tensors that :func:`sent_tensors` gives."""
-    return [3, 5][:spin_rank] + [3, 9] * bond_rank
-
-
-def sent_tensors(spins: Tensor, neighbours: Neighbourhood, spin_rank: int, bond_rank: int) -> list[Tensor]:
-    """What neighbours send, (N, components, K) each.
-
-    Args:
-        spins: (N, 3).
-        neighbours: which site sits in which slot, and in which direction u_ij.
-        spin_rank: 1, S_j; 2, also the traceless tensor of S_j, whose products are P_2(S_j.S_k).
-        bond_rank: 1, also u_ij and u_ij (x) S_j, whose products are u_ij.u_ik and that times S_j.S_k; 0, neither.
-    """
-    near = neighbours.gather(spins)
-    sent = [near, _traceless(near)][:spin_rank]
-    if bond_rank:
-        u = neighbours.direction
-        sent += [u, (u[..., :, None] * near[..., None, :]).flatten(2)]
-    return [tensor.transpose(1, 2) for tensor in sent]
-
-
-def _traceless(spins: Tensor) -> Tensor:
-    """3/2 (S S - |S|^2/3) in an orthonormal basis, (..., 3) -> (..., 5)."""
-    x, y, z = spins.unbind(-1)
-    root = math.sqrt(3)
-    parts = [root * x * y, root * y * z, root * z * x, root / 2 * (x * x - y * y), z * z - (x * x + y * y) / 2]
-    return torch.stack(parts, -1)
+def _sizes(spin_rank: int) -> list[int]:
+    """Components of 1, a spin, and its traceless tensor."""
+    return [1, 3, 5][: spin_rank + 1]

@@ -8,6 +8,7 @@ from mhipnn.data.graph import spin_graph
 from mhipnn.nn.bp import BP
 from mhipnn.nn.heisenberg import Heisenberg, HeisenbergBiquadratic
 from mhipnn.nn.mhip import MHIP
+from mhipnn.nn.mhip_eq import MHIPEQ
 from mhipnn.nn.mhip_ts import MHIPTS
 from mhipnn.structures import random_sites
 from mhipnn.testing import EnergyModelContract
@@ -34,8 +35,16 @@ class TestMHIPTS(EnergyModelContract):
 
 
 class TestMHIPTSWithTensors(TestMHIPTS):
-    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(spin_rank=2, bond_rank=1)
-    changes: ClassVar[dict[str, Any]] = dict(spin_rank=1, bond_rank=0)
+    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(spin_rank=2, bond_rank=3)
+    changes: ClassVar[dict[str, Any]] = dict(spin_rank=1, bond_rank=2)
+
+
+class TestMHIPEQ(EnergyModelContract):
+    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(n_interactions=3, bond_rank=2, n_hidden=2)
+    changes: ClassVar[dict[str, Any]] = dict(n_interactions=2, n_vectors=4, spin_rank=2, bond_rank=1, n_hidden=3)
+
+    def make_model(self, **arguments: Any) -> MHIPEQ:
+        return MHIPEQ(**arguments)
 
 
 class TestHeisenberg(EnergyModelContract):

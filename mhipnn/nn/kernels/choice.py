@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from . import cpu_message, reference
+from . import cpu_channels, cpu_message, reference, reference_channels
 
 
 def on_cpu(tensor: Tensor) -> bool:
@@ -25,6 +25,11 @@ def message_kernels(tensor: Tensor) -> ModuleType:
         return cpu_message
     on_gpu = tensor.device.type == "cuda" and tensor.dtype in (torch.float32, torch.float64)
     return (_gpu_message() if on_gpu else None) or reference
+
+
+def channel_kernels(tensor: Tensor) -> ModuleType:
+    """A module with ``message_sum`` and ``adjoint`` as described in ``reference_channels``."""
+    return cpu_channels if on_cpu(tensor) else reference_channels
 
 
 @cache
