@@ -1,4 +1,4 @@
-"""Tensor messages: angular functions against scipy, sums over neighbours against loops, and what they let a site see."""
+"""Tensor messages: angular functions against scipy, sums against loops, and what they let a site see."""
 
 from __future__ import annotations
 
