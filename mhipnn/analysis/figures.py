@@ -127,12 +127,15 @@ def energy_relaxation(trajectories: Mapping[str, Trajectory]) -> Figure:
 
 
 def torque_along_rollout(comparison: RolloutComparison) -> Figure:
-    """R^2 of the learned torques at the states of the exact trajectory, against time."""
+    """R^2 of the learned torques at the states of the exact and of the learned trajectory, against time."""
     figure, (ax,) = new_figure()
-    values = comparison.torque_r2
-    ax.plot(comparison.times, values, "o-", color=LEARNED, linewidth=1.4, markersize=4)
+    values = np.concatenate([comparison.torque_r2, comparison.own_torque_r2])
+    for path, r2, style in (("exact", comparison.torque_r2, "o-"), ("learned", comparison.own_torque_r2, "s--")):
+        colour = EXACT if path == "exact" else LEARNED
+        ax.plot(comparison.times, r2, style, color=colour, linewidth=1.4, markersize=4, label=f"on the {path} path")
+    ax.legend()
     ax.set_ylim(min(0.9, values.min() - 0.02) if values.min() > 0 else None, 1.0 + 0.02 * (1 - min(0.9, values.min())))
-    label(ax, _TIME, "torque $R^2$", "learned torques on the exact trajectory")
+    label(ax, _TIME, "torque $R^2$", "learned torques against exact ones")
     return figure
 
 

@@ -27,6 +27,7 @@ class RolloutComparison:
         exact_correlation, learned_correlation: C(r, t) of every realisation, ``value`` (T, R, B).
         torques: (T, R, N, 3), exact ones along the exact trajectory.
         learned_torques: (T, R, N, 3), learned ones at the same spins, those of the exact trajectory.
+        own_path: exact and learned torques along the learned trajectory, (T, R, N, 3) each.
     """
 
     exact: Trajectory
@@ -35,6 +36,7 @@ class RolloutComparison:
     learned_correlation: RadialCorrelation
     torques: Array
     learned_torques: Array
+    own_path: tuple[Array, Array]
 
     @property
     def times(self) -> Array:
@@ -54,6 +56,11 @@ class RolloutComparison:
     def torque_r2(self) -> Array:
         """R^2 of the learned torques at each time of the exact trajectory, (T,)."""
         return np.array([r_squared(*pair) for pair in zip(self.torques, self.learned_torques, strict=True)])
+
+    @cached_property
+    def own_torque_r2(self) -> Array:
+        """R^2 of the learned torques at each time of the learned trajectory, (T,)."""
+        return np.array([r_squared(*pair) for pair in zip(*self.own_path, strict=True)])
 
     @cached_property
     def correlation_deviation(self) -> Array:
@@ -84,11 +91,14 @@ class RolloutComparison:
         """The numbers of the comparison by name; energies in t0."""
         spins = self.learned.spins[-1] - self.exact.spins[-1]
         return {
+            "within_1_error": self.fraction_within(1.0),
             "within_2_errors": self.fraction_within(),
             "within_2_combined_errors": self.fraction_within(combined=True),
             "torque_r2": r_squared(self.torques, self.learned_torques),
             "torque_r2_min": float(self.torque_r2.min()),
             "torque_nrmse": nrmse(self.torques, self.learned_torques),
+            "own_path_torque_r2": r_squared(*self.own_path),
+            "own_path_torque_r2_min": float(self.own_torque_r2.min()),
             "max_correlation_deviation": float(np.nanmax(np.abs(self.correlation_deviation))),
             "max_energy_deviation_per_site": float(np.abs(self.energy_deviation).max()),
             "final_spin_rms_deviation": float(np.sqrt((spins**2).sum(-1).mean())),
@@ -121,7 +131,7 @@ def compare_rollouts(
     """
     report = {name: None if progress is None else partial(progress, name) for name in ("exact", "learned")}
     trajectory, torques = driven(quench, exact, configs, seeds, report["exact"])
-    rollout = quench.run(learned, configs, seeds, report["learned"])
+    rollout, own_torques = driven(quench, learned, configs, seeds, report["learned"])
     return RolloutComparison(
         exact=trajectory,
         learned=rollout,
@@ -129,6 +139,7 @@ def compare_rollouts(
         learned_correlation=trajectory_correlation(rollout, r_max, bin_width),
         torques=torques,
         learned_torques=torques_along(learned.prepare(configs), trajectory.spins),
+        own_path=(torques_along(exact.prepare(configs), rollout.spins), own_torques),
     )
 
 

@@ -30,6 +30,7 @@ _ROWS = (
     ("size/energy_mae_per_site", "energy MAE per site, larger systems (t0)", ".5f"),
     ("rollout/within_2_errors", "rollout: share of C(r,t) within 2 standard errors", ".3f"),
     ("rollout/torque_r2", "rollout: torque R\N{SUPERSCRIPT TWO} along the exact quench", ".4f"),
+    ("rollout/own_path_torque_r2_min", "rollout: smallest torque R\N{SUPERSCRIPT TWO} along the learned quench", ".4f"),
     ("rollout/max_correlation_deviation", "rollout: largest deviation of C(r,t)", ".4f"),
     ("rollout/max_energy_deviation_per_site", "rollout: largest deviation of E/N (t0)", ".5f"),
     ("parameters", "parameters of the model", ".0f"),

@@ -17,6 +17,7 @@ from ..dynamics.quench import Quench
 from ..errors import ConfigError
 from ..nn.energy_model import EnergyModel
 from ..nn.network_potential import NetworkPotential
+from ..potential import Potential
 from ..structures.spins import random_spins
 
 
@@ -24,8 +25,8 @@ class LLGRollout(Callback):
     """Quench held-out realisations with both potentials, from the same spins and under the same noise.
 
     Runs when the test ends (the weights are then those of the best checkpoint) and, if asked, during the fit.
-    Logs torque R^2 along the exact trajectory, the deviation of the energy and of C(r, t), and the fraction of
-    (r, t) bins in which C agrees within two standard errors. ``result`` holds the whole comparison.
+    Logs torque R^2 along the exact and along the learned trajectory, the deviation of the energy and of C(r, t), and
+    the fraction of (r, t) bins in which C agrees within one and two standard errors. ``result`` holds the comparison.
 
     Args:
         quench: the dynamics of both runs.
@@ -64,18 +65,23 @@ class LLGRollout(Callback):
             reason = data.no_rollout or "the dataset knows no exact potential"
             Console().print(f"no LLG rollout: {reason}", soft_wrap=True, highlight=False)
             return
-        starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
         learned = NetworkPotential(deepcopy(cast(EnergyModel, pl_module.model)))
-        n_steps = self.quench.n_steps
+        self.result = self.compare(exact, learned, data)
+        for logger in trainer.loggers:
+            logger.log_metrics({f"rollout/{k}": v for k, v in self.result.summary().items()}, trainer.global_step)
+
+    def compare(self, exact: Potential, learned: Potential, data: LabelledDataModule) -> RolloutComparison:
+        """Both quenches from new spins on the first realisations of the test split, with progress bars."""
+        starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
         with Progress(
             TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("step {task.completed}/{task.total}"),
             TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
         ) as bar:  # fmt: skip
             tasks = {
-                name: bar.add_task(f"LLG quench of {len(starts)} realisations, {name}", total=n_steps)
+                name: bar.add_task(f"LLG quench of {len(starts)} realisations, {name}", total=self.quench.n_steps)
                 for name in ("exact", "learned")
             }
-            self.result = compare_rollouts(
+            return compare_rollouts(
                 exact,
                 learned,
                 starts,
@@ -83,8 +89,6 @@ class LLGRollout(Callback):
                 seeds=[self.seed + number for number in range(len(starts))],
                 progress=lambda name, done, _: bar.update(tasks[name], completed=done),
             )
-        for logger in trainer.loggers:
-            logger.log_metrics({f"rollout/{k}": v for k, v in self.result.summary().items()}, trainer.global_step)
 
     def starts(self, configs: list[SpinConfiguration], realisations: np.ndarray) -> list[SpinConfiguration]:
         """The first realisations of a split with uncorrelated spins that no label was made of."""

@@ -31,7 +31,8 @@ def test_a_potential_agrees_with_itself():
         EXACT, EXACT, configurations(), QUENCH, [1, 2, 3], progress=lambda *call: calls.append(call)
     )
     summary = same.summary()
-    assert summary["within_2_errors"] == summary["within_2_combined_errors"] == summary["torque_r2"] == 1
+    assert summary["within_1_error"] == summary["within_2_errors"] == summary["within_2_combined_errors"] == 1
+    assert summary["torque_r2"] == summary["own_path_torque_r2"] == summary["own_path_torque_r2_min"] == 1
     for name in ("max_correlation_deviation", "max_energy_deviation_per_site", "final_spin_rms_deviation"):
         assert summary[name] == 0
     assert calls[0] == ("exact", 1, 12)
@@ -48,6 +49,19 @@ def test_both_torques_are_taken_at_the_exact_states(other):
     variation = ((other.torques[3] - other.torques[3].mean()) ** 2).sum()
     assert other.torque_r2[3] == pytest.approx(1 - error / variation)
     assert other.torque_r2[3] < 0.99
+
+
+def test_torques_along_the_learned_path(other):
+    learned = SDModel(J=2.0, filling=1.0, temperature=0.05)
+    state = configurations()[2].with_spins(other.learned.spins[2, 2])
+    exact_there, own = (torques[2, 2] for torques in other.own_path)
+    np.testing.assert_allclose(exact_there, EXACT.evaluate(state).torque, atol=1e-10)
+    np.testing.assert_allclose(own, learned.evaluate(state).torque, atol=1e-10)
+    error = other.own_path[0][2] - other.own_path[1][2]
+    variation = other.own_path[0][2] - other.own_path[0][2].mean()
+    assert other.own_torque_r2[2] == pytest.approx(1 - (error**2).sum() / (variation**2).sum())
+    assert other.summary()["own_path_torque_r2_min"] == other.own_torque_r2.min()
+    assert not np.array_equal(other.own_torque_r2[1:], other.torque_r2[1:])
 
 
 def test_the_same_starts_and_the_same_noise(other):
