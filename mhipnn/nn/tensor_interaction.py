@@ -11,6 +11,7 @@ from .harmonics import traceless
 from .interaction import Interaction
 from .message_sum import channel_sum
 from .neighbourhood import Neighbourhood
+from .pair_products import pair_products
 
 
 class Tensors(NamedTuple):
@@ -82,9 +83,6 @@ class TensorInteraction(Interaction):
         sizes = at_zero + beyond * tensors.bond_rank
         n_products = sum(size * (size + 1) // 2 for size in sizes) - (hidden > 0)
         self.products = nn.Linear(n_products, n_out, bias=False)
-        for size in set(sizes):
-            rows, columns = torch.triu_indices(size, size)
-            self.register_buffer(f"_pairs_{size}", rows * size + columns, persistent=False)
         if tensors.n_hidden_out:
             self.mixture = nn.Linear(orders * c + hidden, tensors.n_hidden_out, bias=False)
             self.gate = nn.Linear(n_out, tensors.n_hidden_out)
@@ -119,24 +117,20 @@ class TensorInteraction(Interaction):
 
     def _sent(self, order: int, features: Tensor, sites: SpinTensors) -> Tensor:
         """w_j of one order, (N, components x n_vectors)."""
-        weights = self.senders[order](features).unflatten(1, (-1, self.tensors.n_vectors))
-        sizes, spin = _sizes(self.tensors.spin_rank), sites.spin
-        if order == 0:
-            sizes, spin = sizes[1:], spin[:, 1:]
-        repeats = torch.repeat_interleave(weights, torch.tensor(sizes, device=spin.device), 1, output_size=sum(sizes))
-        sent = repeats * spin[:, :, None]
+        weights = self.senders[order](features).unflatten(1, (-1, self.tensors.n_vectors)).unbind(1)
+        tensors = sites.spin.split(_sizes(self.tensors.spin_rank), 1)[order == 0 :]
+        sent = [w[:, None] * tensor[:, :, None] for w, tensor in zip(weights, tensors, strict=True)]
         if sites.hidden is not None:
-            start = sum(sizes) - sum(_sizes(self.tensors.spin_rank)[1:])
-            vectors = self.hidden_senders[order](sites.hidden)
-            sent = sent + nn.functional.pad(vectors, (0, 0, start, sent.shape[1] - start - 3))
-        return sent.flatten(1)
+            vectors = int(order > 0)  # where they stand: after the scalars, if there are any
+            sent[vectors] = sent[vectors] + self.hidden_senders[order](sites.hidden)
+        return torch.cat(sent, 1).flatten(1)
 
     def _products_at_zero(self, message: Tensor, sites: SpinTensors) -> list[Tensor]:
         """Of l = 0, whose message (N, 1, components, C) begins with the spin vectors."""
         vectors, *rest = message[:, 0].split(_sizes(self.tensors.spin_rank)[1:], 1)
         if sites.hidden is not None:
             vectors = torch.cat([vectors, sites.hidden, sites.spin[:, 1:4, None]], 2)
-        products = [self._gram(tensor) for tensor in [vectors, *rest]]
+        products = [pair_products(tensor) for tensor in [vectors, *rest]]
         if sites.hidden is not None:
             products[0] = products[0][:, :-1]  # not S_i.S_i, which knows nothing and would make a field along S_i
         return products
@@ -146,12 +140,7 @@ class TensorInteraction(Interaction):
         parts = message.split(_sizes(self.tensors.spin_rank), 2)
         own = spin.split(_sizes(self.tensors.spin_rank), 1)
         scalars = [(part * mine[:, None, :, None]).sum(2) for part, mine in zip(parts, own, strict=True)]
-        return [self._gram(torch.cat(scalars, 2)), *(self._gram(part.flatten(1, 2)) for part in parts[1:])]
-
-    def _gram(self, vectors: Tensor) -> Tensor:
-        """All scalar products of two channels of (N, components, C), each once: (N, C (C + 1) / 2)."""
-        pairs = getattr(self, f"_pairs_{vectors.shape[2]}")
-        return (vectors.mT @ vectors).flatten(1).index_select(1, pairs)
+        return [pair_products(torch.cat(scalars, 2)), *(pair_products(part.flatten(1, 2)) for part in parts[1:])]
 
     def _new_hidden(self, messages: list[Tensor], hidden: Tensor | None, features: Tensor) -> Tensor:
         vectors = [messages[0][:, 0, :3]] + [(M[:, :, :1] * M[:, :, 1:4]).sum(1) for M in messages[1:]]

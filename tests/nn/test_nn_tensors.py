@@ -11,11 +11,12 @@ from mhipnn import SpinConfiguration
 from mhipnn.data.graph import spin_graph
 from mhipnn.errors import ConfigError
 from mhipnn.nn.harmonics import MAX_RANK, harmonics, traceless
-from mhipnn.nn.kernels import cpu_channels, reference_channels
+from mhipnn.nn.kernels import cpu_channels, cpu_gram, reference_channels, reference_gram
 from mhipnn.nn.message_sum import channel_sum
 from mhipnn.nn.mhip_eq import MHIPEQ
 from mhipnn.nn.mhip_ts import MHIPTS
 from mhipnn.nn.neighbourhood import Neighbourhood, neighbourhood
+from mhipnn.nn.pair_products import pair_products
 from mhipnn.structures import random_sites
 from mhipnn.threads import torch_threads
 
@@ -183,3 +184,24 @@ def test_impossible_tensors_are_refused(changes):
 def test_impossible_hidden_vectors_are_refused(changes):
     with pytest.raises(ConfigError, match="mhip_eq"):
         MHIPEQ(**changes)
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("sizes", [(40, 5, 16), (7, 1, 9), (3, 15, 1), (0, 3, 4)])
+def test_pair_products_are_the_upper_triangle(sizes, dtype):
+    torch.manual_seed(0)
+    X, Y = torch.randn(sizes, dtype=dtype), torch.randn(sizes, dtype=dtype)
+    upper = np.triu_indices(sizes[2])
+    full = np.einsum("nma,nmb->nab", X.numpy(), Y.numpy())
+    symmetric = torch.from_numpy((full + full.transpose(0, 2, 1))[:, upper[0], upper[1]] / 2)
+    for kernels in (cpu_gram, reference_gram):
+        close(kernels.gram(X, Y), symmetric, dtype)
+    close(pair_products(X), reference_gram.gram(X, X), dtype)
+    c = torch.randn(len(X), len(upper[0]), dtype=dtype)
+    close(cpu_gram.adjoint(X, c), reference_gram.adjoint(X, c), dtype)
+
+
+def test_pair_products_are_differentiable_twice():
+    X = torch.randn(3, 2, 4, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(pair_products, X)
+    assert torch.autograd.gradgradcheck(pair_products, X)

@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from . import cpu_channels, cpu_message, reference, reference_channels
+from . import cpu_channels, cpu_gram, cpu_message, reference, reference_channels, reference_gram
 
 
 def on_cpu(tensor: Tensor) -> bool:
@@ -30,6 +30,11 @@ def message_kernels(tensor: Tensor) -> ModuleType:
 def channel_kernels(tensor: Tensor) -> ModuleType:
     """A module with ``message_sum`` and ``adjoint`` as described in ``reference_channels``."""
     return cpu_channels if on_cpu(tensor) else reference_channels
+
+
+def gram_kernels(tensor: Tensor) -> ModuleType:
+    """A module with ``gram`` and ``adjoint`` as described in ``reference_gram``."""
+    return cpu_gram if on_cpu(tensor) else reference_gram
 
 
 @cache
