@@ -1,7 +1,7 @@
 r"""All scalar products of two channels of a site's tensors, to second derivatives.
 
-With g(X, Y)[a, b] = \sum_m (X_{ma} Y_{mb} + Y_{ma} X_{mb}) / 2 the products are g(X, X); their adjoint is linear in X and
-in the cotangents c, and the derivatives of the adjoint are a product and an adjoint again.
+With g(X, Y)[a, b] = \sum_m (X_{ma} Y_{mb} + Y_{ma} X_{mb}) / 2 the products are g(X, X); their adjoint is linear in X
+and in the cotangents c, and the derivatives of the adjoint are a product and an adjoint again.
 """
 
 from __future__ import annotations
