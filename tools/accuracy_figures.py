@@ -110,6 +110,7 @@ def spin_state(entries: Sequence[Entry]) -> Figure:
 
 FIGURES: Mapping[str, Callable[[Sequence[Entry]], Figure]] = {
     "models": models,
+    "trials": models,
     "learning_curve": learning_curve,
     "cutoff": cutoff,
     "ablation": ablation,

@@ -164,13 +164,21 @@ class Study:
 
 _NO_ROLLOUT = {"callbacks.llg_rollout": "null"}
 
+TRIALS: Axis = {
+    "as it is": {},
+    "rate 3e-3": {"optimizer.lr": "3e-3"},
+    "cutoff 3.5": {"model.cutoff": "3.5"},
+}
+"""Settings that every model has; the best of them is what a baseline counts for."""
+
 BASE = "base"
 ABLATION: Axis = {
     BASE: {},
     "l_max = 0": {"model.l_max": "0"},
     "l_max = 1": {"model.l_max": "1"},
     "l_max = 3": {"model.l_max": "3"},
-    "no vectors": {"model": "mhip"},
+    "mhip": {"model": "mhip"},
+    "mhip_eq": {"model": "mhip_eq"},
     "4 vectors": {"model.n_vectors": "4"},
     "16 vectors": {"model.n_vectors": "16"},
     "vectors and tensors": {"model.spin_rank": "2"},
@@ -188,6 +196,13 @@ ABLATION: Axis = {
     "cutoff 3.5": {"model.cutoff": "3.5"},
     "no hierarchicality loss": {"loss.hierarchicality": "null"},
     "no averaging of weights": {"callbacks.averaging": "null"},
+    "averaging 0.999": {"callbacks.averaging.multi_avg_fn.decay": "0.999"},
+    "rate 4e-3": {"optimizer.lr": "4e-3"},
+    "rate 16e-3": {"optimizer.lr": "16e-3"},
+    "batches of 2": {"data.batch_size": "2"},
+    "batches of 8": {"data.batch_size": "8"},
+    "weight decay 1e-4": {"optimizer.weight_decay": "1e-4"},
+    "weight decay 1e-2": {"optimizer.weight_decay": "1e-2"},
     "no energy loss": {"loss.energy": "null"},
     "energy weight 0.2": {"loss.energy.weight": "0.2"},
 }
@@ -200,6 +215,12 @@ def studies(size: Size) -> dict[str, Study]:
     mhip_ts = {"mhip_ts": {"model": "mhip_ts"}}
     return {
         "models": Study("Models on every track"),
+        "trials": Study(
+            "Baselines, each with the same trials",
+            models={name: {"model": name} for name in BASELINES},
+            axes={"trial": TRIALS},
+            overrides=_NO_ROLLOUT,
+        ),
         "learning_curve": Study(
             "Error against the number of training realisations, at equal numbers of steps",
             tracks=size.scanned,

@@ -102,10 +102,10 @@ def gather(trainings: Sequence[Training], place: Place) -> list[Entry]:
     return list(entries.values())
 
 
-def grids(study: str, title: str, entries: Sequence[Entry]) -> list[Grid]:
-    """The tables of a study: errors, with their ratio to a reference, and what they cost."""
+def grids(study: str, title: str, entries: Sequence[Entry], rivals: Sequence[Entry] = ()) -> list[Grid]:
+    """The tables of a study: errors, with their ratio to a reference (among ``rivals`` too), and what they cost."""
     done = [entry for entry in entries if entry.rows]
-    accuracy = _grid(f"{title}: torque, and energy (t0)", done, ACCURACY, _EXTRA.get(study))
+    accuracy = _grid(f"{title}: torque, and energy (t0)", done, ACCURACY, _EXTRA.get(study), rivals)
     states = [(state, f"state/{state}/torque_nrmse", ".4f") for state in states_of(done)]
     by_state = [_grid("Torque NRMSE on the test split by spin state", done, states)] if study == "spin_state" else []
     return [accuracy, *by_state, _grid("Cost; time of the fit to a validation torque R" + _TWO, done, COST)]
@@ -116,6 +116,7 @@ def _grid(
     entries: Sequence[Entry],
     columns: Sequence[Column],
     extra: tuple[str, Callable[[Entry, Sequence[Entry]], str]] | None = None,
+    rivals: Sequence[Entry] = (),
 ) -> Grid:
     names = list(entries[0].labels)
     columns = [column for column in columns if any(entry.values(column[1]) for entry in entries)]
@@ -128,7 +129,7 @@ def _grid(
     if extra is not None:
         headings.append(extra[0])
         for entry, row in zip(entries, rows, strict=True):
-            row.append(extra[1](entry, entries))
+            row.append(extra[1](entry, [*entries, *rivals]))
     return Grid(title, headings, rows, len(names))
 
 
@@ -159,6 +160,7 @@ def over_base(entry: Entry, entries: Sequence[Entry]) -> str:
 
 _EXTRA: Mapping[str, tuple[str, Callable[[Entry, Sequence[Entry]], str]]] = {
     "models": ("MSE/baseline", over_baseline),
+    "trials": ("MSE/baseline", over_baseline),
     "ablation": ("NRMSE/base", over_base),
 }
 

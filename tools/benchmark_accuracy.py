@@ -89,12 +89,15 @@ def _has_row(training: Training, place: Place, console: Console) -> bool:
     return row is not None
 
 
-def report(study: str, title: str, command: str, entries: Sequence[Entry], folder: Path, console: Console) -> None:
-    """Print and write the tables of a study, draw its figure."""
+def report(
+    study: str, title: str, command: str, entries: Sequence[Entry], rivals: Sequence[Entry], folder: Path,
+    console: Console,
+) -> None:  # fmt: skip
+    """Print and write the tables of a study, draw its figure; ``rivals`` may hold the best baseline."""
     if not any(entry.rows for entry in entries):
         console.print(f"{study}: no row yet")
         return
-    made = grids(study, title, entries)
+    made = grids(study, title, entries, rivals)
     folder.mkdir(parents=True, exist_ok=True)
     for grid in made:
         console.print(grid.rich())
@@ -177,9 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = Place(args.output, args.data_root, args.kondo_square)
     failed = [] if args.only_table else train_all(plan, place, run, Budget(args.budget), console)
     command = shlex.join(["python", "tools/benchmark_accuracy.py", *(sys.argv[1:] if arguments is None else arguments)])
+    trials = gather(known["trials"].trainings(size, args.seeds, args.tracks, None, given), place)
     for name, trainings in plan.items():
         title = f"{chosen[name].title} ({args.size})"
-        report(name, title, command, gather(trainings, place), args.output / name, console)
+        rivals = [entry for entry in trials if entry.rows and name == "models"]
+        report(name, title, command, gather(trainings, place), rivals, args.output / name, console)
     for training in failed:
         console.print(f"failed: {training}")
     return 1 if failed else 0

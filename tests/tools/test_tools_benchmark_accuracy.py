@@ -15,7 +15,7 @@ import benchmark_accuracy
 import numpy as np
 import pytest
 from accuracy_rows import Place, key_of, seconds_to, times_of
-from accuracy_studies import ABLATION, SIZES, Study, Training, studies
+from accuracy_studies import ABLATION, BASELINES, SIZES, Study, Training, studies
 from accuracy_tables import Entry, gather, grids
 from omegaconf import DictConfig, OmegaConf
 
@@ -80,6 +80,12 @@ def test_learning_curves_take_equal_numbers_of_steps():
     assert [t.overrides["data.splits.train"] for t in made] == ["25", "50", "100", "200", "400"]
     passes = [int(t.overrides["data.splits.train"]) * int(t.overrides["trainer.max_epochs"]) for t in made]
     assert passes == pytest.approx([14 * 640] * 5, rel=0.02)
+
+
+def test_every_baseline_has_the_same_trials():
+    made = studies(QUICK)["trials"].trainings(QUICK, tracks=["sd_disorder"])
+    trials = {name: [t.labels["trial"] for t in made if t.labels["model"] == name] for name in BASELINES}
+    assert list(trials.values()) == [list(accuracy_studies.TRIALS)] * len(BASELINES)
 
 
 def test_an_ablation_changes_one_ingredient():
@@ -338,6 +344,10 @@ def test_models_are_compared_with_the_best_baseline_of_their_track():
     assert columns(accuracy)["MSE/baseline"] == ["0.250", "4.000", "1.000", accuracy_tables.NOTHING]
     assert "to 0.9 (s)" in columns(cost)
     assert "to 0.99 (s)" not in columns(cost)  # nobody came there
+    better = [entry("heisenberg", [0.1], trial="cutoff 3.5"), entry("bp", [0.05], "elsewhere", trial="as it is")]
+    against_trials = columns(grids("models", "Models", entries, better)[0])
+    assert against_trials["MSE/baseline"] == ["1.000", "16.000", "4.000", accuracy_tables.NOTHING]
+    assert len(against_trials["model"]) == 4
     lines = accuracy.markdown().splitlines()
     assert lines[0].startswith("**Models")
     assert lines[3].startswith("| --- | --- | ---: |")
