@@ -62,7 +62,7 @@ def one_step(graphs: list[SpinGraph], choice: str, devices: int) -> dict[str, di
     task = SpinTask(
         model,
         {name: instantiate(node) for name, node in cfg.loss.items()},
-        Statistics(*np.linspace(0.5, 1.5, 11)),
+        Statistics(*np.linspace(0.5, 1.5, 12)),
         lambda parameters: torch.optim.SGD(parameters, lr=0.1),
         lambda optimizer, total_steps: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
         CheckpointRecord("mhip", {}),
