@@ -33,6 +33,7 @@ def ragged(sizes: list[int]) -> list[SpinGraph]:
     for n in sizes:
         rng = np.random.default_rng(n)
         config: SpinConfiguration = random_sites(n, 2, rng=n)
+        config = config.with_spins(np.where(np.arange(n)[:, None] < n // 5, 0, config.spins))  # some carry no spin
         field, forces = rng.normal(size=(2, n, 3))
         labels = {"energy": rng.normal() * n, "field": field, "forces": forces, "realisation": n}
         graphs.append(spin_graph(config, 2.2, dtype=torch.float64, **labels))
