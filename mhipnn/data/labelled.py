@@ -71,6 +71,11 @@ class LabelledConfigurations:
         """E/N of each configuration, (C,), energy units."""
         return self.energy / self.n_sites
 
+    @property
+    def magnetic(self) -> NDArray[np.bool_]:
+        """Where there is a spin, |S_i| > 0, (M,)."""
+        return np.linalg.norm(self.spins, axis=-1) > 0
+
     def sites(self, index: int) -> slice:
         """Rows of the site arrays that belong to one configuration."""
         return slice(int(self.offsets[index]), int(self.offsets[index + 1]))

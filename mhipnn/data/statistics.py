@@ -19,10 +19,13 @@ from .labelled import LabelledConfigurations
 class Statistics:
     """Means and root mean squares of one split; every rms is per Cartesian component.
 
+    Spins, torques and fields count where there is a spin, |S_i| > 0.
+
     Args:
         energy_per_site_mean, energy_per_site_std: of E/N over configurations, energy units.
         torque_rms: of S_i x B_i; ``tangential_rms``: of the part of B_i normal to S_i; ``field_rms``: of B_i.
         radial_mean, radial_std: of S_i . B_i / |S_i| over sites, energy units.
+        spin_length: sqrt(<|S_i|^2>) over sites.
         forces_rms: of F_i, energy/length; 0 if the data have none.
         mean_neighbours: directed edges per site within the cutoff.
         mean_sites: N averaged over configurations.
@@ -40,6 +43,7 @@ class Statistics:
     mean_neighbours: float
     mean_sites: float
     n_configurations: float
+    spin_length: float
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -65,9 +69,9 @@ def fit_statistics(labelled: LabelledConfigurations, n_edges: Sequence[int] | ND
     """
     if len(labelled) == 0:
         raise DatasetError("statistics: the training split holds no configuration")
-    spins, field = labelled.spins, labelled.field
+    spins, field = labelled.spins[labelled.magnetic], labelled.field[labelled.magnetic]
     length = np.linalg.norm(spins, axis=-1)
-    radial = (spins * field).sum(-1) / np.maximum(length, np.finfo(float).tiny)
+    radial = (spins * field).sum(-1) / length if len(spins) else np.zeros(1)
     result = Statistics(
         energy_per_site_mean=float(labelled.energy_per_site.mean()),
         energy_per_site_std=float(labelled.energy_per_site.std()),
@@ -80,6 +84,7 @@ def fit_statistics(labelled: LabelledConfigurations, n_edges: Sequence[int] | ND
         mean_neighbours=float(np.sum(n_edges) / labelled.offsets[-1]),
         mean_sites=float(labelled.n_sites.mean()),
         n_configurations=float(len(labelled)),
+        spin_length=rms(length),
     )
     bad = [name for name, value in result.to_dict().items() if not np.isfinite(value)]
     if bad:

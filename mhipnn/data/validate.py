@@ -132,11 +132,23 @@ def _leaks(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> Findi
 
 
 def _spin_lengths(whole: LabelledConfigurations, names: list[tuple[str, int]]) -> Finding:
-    deviation = np.abs(np.linalg.norm(whole.spins, axis=-1) - 1)
+    """Spins that are not unit vectors: a problem in a few configurations, a property of the data in most of them.
+
+    Sites of a species that nowhere carries a spin are as they should be.
+    """
+    length = np.linalg.norm(whole.spins, axis=-1)
+    never = np.setdiff1d(whole.species, whole.species[whole.magnetic])
+    deviation = np.where(np.isin(whole.species, never), 0.0, np.abs(length - 1))
     worst = np.maximum.reduceat(deviation, whole.offsets[:-1])
     bad = [names[index] for index in np.flatnonzero(worst > UNIT_TOLERANCE)]
-    what = "configurations have spins that are not unit vectors (data.unit_spins=true makes them so)"
-    return _counted("spin lengths", bad, what, f"largest ||S| - 1| = {deviation.max():.2g}")
+    measure = f"largest ||S| - 1| = {deviation.max():.2g}"
+    if len(never):
+        measure += f"; no spin on species {', '.join(map(str, never))}"
+    what = "configurations have spins that are not unit vectors (data.unit_spins=true makes them so"
+    if 2 * len(bad) > len(whole):
+        what += ", model.spin_length=true learns from their lengths"
+        return _counted("spin lengths", bad, f"{what})", measure, "note")
+    return _counted("spin lengths", bad, f"{what})", measure)
 
 
 def _outliers(observable: str, values: Mapping[str, Array]) -> Finding:

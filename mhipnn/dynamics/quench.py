@@ -187,8 +187,9 @@ class Quench:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
         if self.temperature > 0 and self.damping > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
-            if np.abs(length - 1).max() > 1e-5:
-                replica, site = np.unravel_index(np.abs(length - 1).argmax(), length.shape)
+            deviation = np.where(length > 0, np.abs(length - 1), 0.0)  # where there is no spin, nothing moves
+            if deviation.max() > 1e-5:
+                replica, site = np.unravel_index(deviation.argmax(), length.shape)
                 raise InputError(
                     f"quench: |S| = {length[replica, site]:.6g} at site {site} of replica {replica}; the noise at a "
                     "temperature > 0 is Boltzmann's for unit spins only: put the lengths into the moments, or set "

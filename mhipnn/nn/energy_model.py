@@ -44,6 +44,7 @@ class EnergyModel(nn.Module, ABC):
 
     scale: Tensor
     offset: Tensor
+    spin_length = False  # whether |S_i| is an input, so that the field along S_i is learned and not a convention
     block_sites = 128  # of evaluations that no loss is taken of: their temporaries stay in the cache
 
     def __init__(self, cutoff: float, n_species: int = 1) -> None:
@@ -56,6 +57,10 @@ class EnergyModel(nn.Module, ABC):
         self.n_species = n_species
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("offset", torch.zeros((), dtype=torch.float64))
+
+    def seen_spins(self, spins: Tensor, neighbours: Neighbourhood) -> Tensor:
+        """Spins as data have them -> spins as ``site_terms`` gets them, (N, 3); here the same."""
+        return spins
 
     @abstractmethod
     def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
@@ -104,7 +109,7 @@ class EnergyModel(nn.Module, ABC):
             couplings = self.couplings(neighbours)
             if not (differentiable or forces):
                 couplings = [coupling.detach() for coupling in couplings]
-            terms = self.site_terms(spins, neighbours, couplings)
+            terms = self.site_terms(self.seen_spins(spins, neighbours), neighbours, couplings)
             learned = self.scale * terms.sum(-1)
             inputs = [spins, positions] if forces else [spins]
             gradients = gradients_of(learned.sum(), inputs, create_graph=differentiable)

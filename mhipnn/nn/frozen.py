@@ -71,7 +71,8 @@ class FrozenNetwork:
     def _by_autograd(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             flat = flat.detach().requires_grad_()
-            terms = self.model.site_terms(flat, self.neighbours, self.couplings)
+            seen = self.model.seen_spins(flat, self.neighbours)
+            terms = self.model.site_terms(seen, self.neighbours, self.couplings)
             (gradient,) = gradients_of(terms.sum(), [flat])
         return terms.detach(), gradient
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .energy_model import EnergyModel
 from .neighbourhood import Neighbourhood
+from .pair_sensitivity import PairSensitivity
 from .sensitivity import Sensitivity
 from .spin_correlation import legendre_of_neighbours
 
@@ -20,18 +21,25 @@ class Heisenberg(EnergyModel):
     Args:
         cutoff: range of J(r), length.
         n_sensitivities: radial functions.
-        n_species: number of species (they share one J(r)).
+        n_species: number of species.
         r_inner: innermost sensitivity centre, length.
+        pair_sensitivities: whether every pair of species has a J(r) of its own; else they share one.
     """
 
     n_orders: ClassVar[int] = 1
     """Couplings multiply P_1(S_i.S_j) ... P_n(S_i.S_j)."""
 
     def __init__(
-        self, cutoff: float = 3.0, n_sensitivities: int = 16, n_species: int = 1, r_inner: float = 0.75
+        self,
+        cutoff: float = 3.0,
+        n_sensitivities: int = 16,
+        n_species: int = 1,
+        r_inner: float = 0.75,
+        pair_sensitivities: bool = False,
     ) -> None:
         super().__init__(cutoff, n_species)
-        self.sensitivity = Sensitivity(n_sensitivities, cutoff, r_inner)
+        radial = (n_sensitivities, cutoff, r_inner)
+        self.sensitivity = PairSensitivity(n_species, *radial) if pair_sensitivities else Sensitivity(*radial)
         self.exchange = nn.Linear(n_sensitivities, self.n_orders, bias=False)
         self.constant = nn.Parameter(self.exchange.weight.new_zeros(()))
 
@@ -52,7 +60,7 @@ class HeisenbergBiquadratic(Heisenberg):
     K > 0 favours collinear spins, parallel or antiparallel.
 
     Args:
-        cutoff, n_sensitivities, n_species, r_inner: see :class:`Heisenberg`.
+        cutoff, n_sensitivities, n_species, r_inner, pair_sensitivities: see :class:`Heisenberg`.
     """
 
     n_orders: ClassVar[int] = 2

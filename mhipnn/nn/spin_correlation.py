@@ -34,6 +34,33 @@ def legendre_of_neighbours(spins: Tensor, neighbours: Neighbourhood, l_max: int)
     return legendre((neighbours.gather(spins) * spins[:, None]).sum(-1), l_max)
 
 
+def solid_legendre(x: Tensor, square: Tensor, l_max: int) -> Tensor:
+    r"""Q_l = |S_i|^l |S_j|^l P_l(cos): (l+1) Q_{l+1} = (2l+1) x Q_l - l y Q_{l-1}; (N, K) -> (N, l_max + 1, K).
+
+    A polynomial in x = S_i.S_j and y = |S_i|^2 |S_j|^2, so smooth where a spin vanishes, and 0 there but for l = 0.
+
+    Args:
+        x: S_i.S_j, (N, K).
+        square: y, (N, K).
+    """
+    values = [torch.ones_like(x), x]
+    for degree in range(1, l_max):
+        values.append(((2 * degree + 1) * x * values[degree] - degree * square * values[degree - 1]) / (degree + 1))
+    return torch.stack(values[: l_max + 1], dim=1)
+
+
+def solid_legendre_of_neighbours(spins: Tensor, neighbours: Neighbourhood, l_max: int) -> Tensor:
+    """:func:`solid_legendre` of every site with its neighbours, (N, 3) -> (N, l_max + 1, K).
+
+    For unit spins they are the P_l(S_i.S_j) of :func:`legendre_of_neighbours`, and so are their derivatives along the
+    sphere. Empty slots hold a finite number that no sum over neighbours may use.
+    """
+    if l_max == 0:
+        return torch.ones_like(neighbours.distance)[:, None]
+    near, own = neighbours.gather(spins), spins[:, None]
+    return solid_legendre((near * own).sum(-1), near.square().sum(-1) * own.square().sum(-1), l_max)
+
+
 class _Legendre(Function):
     @staticmethod
     def forward(ctx: Any, spins: Tensor, neighbours: Neighbourhood, n_l: int) -> Tensor:

@@ -17,15 +17,16 @@ from ..nn.energy_model import Prediction
 class LossTerm(ABC):
     """One dimensionless term; the objective is the sum of weight x term.
 
-    A term is a mean over the sites of a batch or over its graphs, and says so in ``mean_over``: processes that train
-    together have batches of different sizes, and their means are weighted accordingly.
+    A term is a mean over the sites of a batch, over those with a spin (|S_i| > 0) or over its graphs, and says so in
+    ``mean_over``: processes that train together have batches of different sizes, and their means are weighted
+    accordingly.
 
     Args:
         weight: its weight in the sum, >= 0.
     """
 
     needs_forces = False
-    mean_over: Literal["sites", "graphs"] = "sites"
+    mean_over: Literal["sites", "spins", "graphs"] = "sites"
 
     def __init__(self, weight: float = 1.0) -> None:
         if not weight >= 0:
@@ -40,16 +41,20 @@ class LossTerm(ABC):
 class Torque(LossTerm):
     """Mean square error of S_i x B_i over its mean square: what the dynamics needs, and nothing else."""
 
+    mean_over = "spins"
+
     def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
         target = torch.linalg.cross(graph.spins, graph.field)
-        return _mean_square(prediction.torque - target, statistics.torque_rms)
+        return _mean_square_of_spins(prediction.torque - target, statistics.torque_rms, graph)
 
 
 class Field(LossTerm):
-    """Mean square error of B_i, its radial convention included, over its mean square."""
+    """Mean square error of B_i over its mean square; along S_i a convention, unless spins have different lengths."""
+
+    mean_over = "spins"
 
     def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
-        return _mean_square(prediction.field - graph.field, statistics.field_rms)
+        return _mean_square_of_spins(prediction.field - graph.field, statistics.field_rms, graph)
 
 
 class Forces(LossTerm):
@@ -94,6 +99,17 @@ def sites_per_graph(graph: SpinGraph) -> Tensor:
     if getattr(graph, "ptr", None) is None:
         return torch.tensor([graph.num_nodes], device=graph.spins.device)
     return graph.ptr.diff()
+
+
+def magnetic_sites(graph: SpinGraph) -> Tensor:
+    """Where there is a spin, |S_i| > 0, (N,) of truth values."""
+    return graph.spins.square().sum(-1) > 0
+
+
+def _mean_square_of_spins(error: Tensor, scale: float, graph: SpinGraph) -> Tensor:
+    magnetic = magnetic_sites(graph)[:, None].to(error.dtype)
+    squares = (error / (scale or 1.0)).square() * magnetic
+    return squares.sum() / (3 * magnetic.sum()).clamp(min=1)
 
 
 def _mean_square(error: Tensor, scale: float) -> Tensor:

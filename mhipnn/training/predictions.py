@@ -16,10 +16,10 @@ from ..potential import torque
 
 @dataclass(frozen=True)
 class Predictions:
-    """C configurations with M sites in all.
+    """C configurations with M spins in all.
 
-    ``energy`` and ``learned_energy`` (C,) are per site; ``torque`` and ``learned_torque`` (M, 3);
-    ``offsets`` (C + 1,) marks the sites of each configuration; ``realisation`` and ``time`` (C,).
+    ``energy`` and ``learned_energy`` (C,) are per site; ``torque`` and ``learned_torque`` (M, 3), of sites with a spin;
+    ``offsets`` (C + 1,) marks those of each configuration; ``realisation`` and ``time`` (C,).
     """
 
     energy: Array
@@ -54,8 +54,8 @@ class Predictions:
                     "sites": sites.stop - sites.start,
                     "energy_per_site": float(self.energy[index]),
                     "learned_energy_per_site": float(self.learned_energy[index]),
-                    "torque_r2": r_squared(exact, learned),
-                    "torque_nrmse": nrmse(exact, learned),
+                    "torque_r2": r_squared(exact, learned) if exact.size else float("nan"),
+                    "torque_nrmse": nrmse(exact, learned) if exact.size else float("nan"),
                 }
             )
         return rows
@@ -69,12 +69,13 @@ def predict(model: EnergyModel, batches: Iterable[SpinGraph]) -> Predictions:
         graph = cpu_graph.to(device)
         prediction = model(graph, differentiable=False)
         spins = graph.spins.double().cpu().numpy()
-        sites = np.diff(graph.ptr.cpu().numpy())
+        magnetic, starts = (spins**2).sum(-1) > 0, graph.ptr.cpu().numpy()
+        sites = np.diff(starts)
         energies.append(graph.energy.cpu().numpy() / sites)
         learned.append(prediction.energy.double().cpu().numpy() / sites)
-        torques.append(torque(spins, graph.field.double().cpu().numpy()))
-        learned_torques.append(torque(spins, prediction.field.double().cpu().numpy()))
-        counts.append(sites)
+        torques.append(torque(spins, graph.field.double().cpu().numpy())[magnetic])
+        learned_torques.append(torque(spins, prediction.field.double().cpu().numpy())[magnetic])
+        counts.append(np.diff(np.concatenate([[0], np.cumsum(magnetic)])[starts]))
         realisations.append(graph.realisation.cpu().numpy())
         times.append(graph.time.double().cpu().numpy())
     return Predictions(

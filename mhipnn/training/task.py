@@ -16,7 +16,7 @@ from ..data.statistics import Statistics
 from ..errors import ConfigError, NonFiniteError
 from ..nn.checkpoint import CheckpointRecord
 from ..nn.energy_model import EnergyModel, Prediction
-from .loss import LossTerm, sites_per_graph
+from .loss import LossTerm, magnetic_sites, sites_per_graph
 from .metrics import Accuracy
 
 SPLITS = ("val", "test", "size")
@@ -56,7 +56,8 @@ class SpinTask(LightningModule):
         self.needs_forces = any(term.needs_forces and term.weight > 0 for term in losses.values())
         self._sums: Tensor | None = None  # of the terms of this epoch, and how many graphs they stand for
         # Not submodules: averaging and clipping would walk through them at every step.
-        self._metrics = {f"{split}_{name}": Accuracy() for split in SPLITS for name in _OBSERVABLES}
+        self._observables = (*_OBSERVABLES, "longitudinal") if model.spin_length else _OBSERVABLES
+        self._metrics = {f"{split}_{name}": Accuracy() for split in SPLITS for name in self._observables}
 
     def training_step(self, graph: SpinGraph, batch_index: int) -> Tensor:
         prediction = self.model(graph, forces=self.needs_forces, differentiable=True)
@@ -100,9 +101,10 @@ class SpinTask(LightningModule):
         """
         # Filled on the device, in a precision that counts: a copy from the host would wait for the device.
         sizes = (graph.num_nodes, graph.num_graphs)
-        mine = torch.stack([torch.full((), n, dtype=torch.float64, device=graph.spins.device) for n in sizes])
+        known = [torch.full((), n, dtype=torch.float64, device=graph.spins.device) for n in sizes]
+        mine = torch.stack([*known, magnetic_sites(graph).sum().double()])
         mean = self.trainer.strategy.reduce(mine.clone(), reduce_op="mean")
-        share = dict(zip(("sites", "graphs"), mine / mean, strict=True))
+        share = dict(zip(("sites", "graphs", "spins"), mine / mean.clamp(min=1e-9), strict=True))
         weighed = {name: value * share[self.losses[name].mean_over].to(value) for name, value in values.items()}
         return weighed, mean[1]
 
@@ -121,22 +123,26 @@ class SpinTask(LightningModule):
         if not (torch.isfinite(prediction.field).all() and torch.isfinite(prediction.energy).all()):
             # Early stopping would take NaN for the end of a good training.
             self._raise_non_finite(split, prediction, graph, batch_index)
-        spins, field = graph.spins.double(), graph.field.double()
+        magnetic = magnetic_sites(graph)
+        spins, field, learned = (x[magnetic].double() for x in (graph.spins, graph.field, prediction.field))
         accuracy = self._accuracy(split)
-        accuracy["torque"].update(prediction.torque, torch.linalg.cross(spins, field))
-        accuracy["tangential"].update(_tangential(spins, prediction.field.double()), _tangential(spins, field))
+        accuracy["torque"].update(prediction.torque[magnetic], torch.linalg.cross(spins, field))
+        accuracy["tangential"].update(_tangential(spins, learned), _tangential(spins, field))
+        if self.model.spin_length:
+            accuracy["longitudinal"].update(_longitudinal(spins, learned), _longitudinal(spins, field))
         sites = sites_per_graph(graph)
         accuracy["energy"].update(prediction.energy / sites, graph.energy / sites)
 
     def _accuracy(self, split: str) -> dict[str, Accuracy]:
-        return {name: self._metrics[f"{split}_{name}"].to(self.device) for name in _OBSERVABLES}
+        return {name: self._metrics[f"{split}_{name}"].to(self.device) for name in self._observables}
 
     def _collect(self, split: str) -> dict[str, Tensor]:
         accuracy = self._accuracy(split)
         values = {name: metric.compute() for name, metric in accuracy.items()}
         for metric in accuracy.values():
             metric.reset()
-        return {
+        along = {f"{split}/longitudinal_r2": values["longitudinal"]["r2"]} if "longitudinal" in values else {}
+        return along | {
             f"{split}/torque_r2": values["torque"]["r2"],
             f"{split}/torque_nrmse": values["torque"]["nrmse"],
             f"{split}/tangential_rmse": values["tangential"]["rmse"],
@@ -155,6 +161,11 @@ class SpinTask(LightningModule):
             f"training: {where} ({split} split) is not finite in epoch {self.current_epoch}, batch {batch_index} "
             f"(step {self.global_step}); lower optimizer.lr or trainer.gradient_clip_val"
         )
+
+
+def _longitudinal(spins: Tensor, field: Tensor) -> Tensor:
+    """S_i.B_i / |S_i| of sites with a spin, (N,)."""
+    return (spins * field).sum(-1) / spins.norm(dim=-1)
 
 
 def _tangential(spins: Tensor, field: Tensor) -> Tensor:

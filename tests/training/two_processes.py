@@ -33,6 +33,7 @@ def ragged(sizes: list[int]) -> list[SpinGraph]:
     for n in sizes:
         rng = np.random.default_rng(n)
         config: SpinConfiguration = random_sites(n, 2, rng=n)
+        config = config.with_spins(np.where(np.arange(n)[:, None] < n // 5, 0, config.spins))  # some carry no spin
         field, forces = rng.normal(size=(2, n, 3))
         labels = {"energy": rng.normal() * n, "field": field, "forces": forces, "realisation": n}
         graphs.append(spin_graph(config, 2.2, dtype=torch.float64, **labels))
@@ -62,7 +63,7 @@ def one_step(graphs: list[SpinGraph], choice: str, devices: int) -> dict[str, di
     task = SpinTask(
         model,
         {name: instantiate(node) for name, node in cfg.loss.items()},
-        Statistics(*np.linspace(0.5, 1.5, 11)),
+        Statistics(*np.linspace(0.5, 1.5, 12)),
         lambda parameters: torch.optim.SGD(parameters, lr=0.1),
         lambda optimizer, total_steps: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
         CheckpointRecord("mhip", {}),
