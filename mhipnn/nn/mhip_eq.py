@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..errors import ConfigError
 from .mhip_ts import MHIPTS
 
@@ -16,7 +18,7 @@ class MHIPEQ(MHIPTS):
     Args:
         n_hidden: vectors that a site carries.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
-        n_species, r_inner: see :class:`MHIPTS`.
+        n_species, r_inner, spin_length, pair_sensitivities, magnetic: see :class:`MHIPTS`.
     """
 
     def __init__(
@@ -33,6 +35,9 @@ class MHIPEQ(MHIPTS):
         n_hidden: int = 8,
         n_species: int = 1,
         r_inner: float = 0.75,
+        spin_length: bool = False,
+        pair_sensitivities: bool = False,
+        magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_hidden < 1 or n_interactions < 2:
             raise ConfigError(
@@ -42,5 +47,5 @@ class MHIPEQ(MHIPTS):
         self.n_hidden = n_hidden
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
-            n_species, r_inner,
+            n_species, r_inner, spin_length, pair_sensitivities, magnetic,
         )  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ..errors import ConfigError
 from .activation import SiLU
@@ -27,7 +27,8 @@ class MHIPTS(MHIP):
         n_vectors: channels per site, layer and kind of tensor.
         spin_rank: 1, spin vectors; 2, also the symmetric traceless tensors of spins.
         bond_rank: highest order of the angular functions of bonds, 0 .. 3; 0, spins alone.
-        cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner: see :class:`MHIP`.
+        cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner, spin_length,
+        pair_sensitivities, magnetic: see :class:`MHIP`.
     """
 
     n_hidden = 0
@@ -45,6 +46,9 @@ class MHIPTS(MHIP):
         bond_rank: int = 2,
         n_species: int = 1,
         r_inner: float = 0.75,
+        spin_length: bool = False,
+        pair_sensitivities: bool = False,
+        magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_vectors < 1 or spin_rank not in (1, 2) or bond_rank not in range(MAX_RANK + 1):
             raise ConfigError(
@@ -53,7 +57,10 @@ class MHIPTS(MHIP):
             )
         self._tensors = Tensors(n_vectors, spin_rank, bond_rank)
         self._n_layers = n_interactions
-        super().__init__(cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner)
+        super().__init__(
+            cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner,
+            spin_length, pair_sensitivities, magnetic,
+        )  # fmt: skip
 
     def make_interaction(
         self, layer: int, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU
@@ -73,7 +80,7 @@ class MHIPTS(MHIP):
 
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
         polynomials = self.spin_invariants(spins, neighbours)
-        features = one_hot(neighbours.species, self.n_species).to(spins.dtype)
+        features = self.site_features(spins, neighbours)
         sites = SpinTensors.of(spins, self._tensors.spin_rank)
         sensitivities, geometry = couplings[: self._n_layers], couplings[self._n_layers :]
         n_orders = self._tensors.bond_rank + 1

@@ -47,6 +47,16 @@ class TestMHIPEQ(EnergyModelContract):
         return MHIPEQ(**arguments)
 
 
+class TestMHIPEQOfAllKinds(TestMHIPEQ):
+    """Lengths, species and pairs of them."""
+
+    arguments: ClassVar[dict[str, Any]] = TestMHIPEQ.arguments | dict(
+        n_species=2, spin_length=True, pair_sensitivities=True, magnetic=[True, True]
+    )
+    changes: ClassVar[dict[str, Any]] = dict(spin_length=False, pair_sensitivities=False, magnetic=[True, False])
+    spin_length = True
+
+
 class TestHeisenberg(EnergyModelContract):
     arguments: ClassVar[dict[str, Any]] = dict(cutoff=2.5, n_sensitivities=5, r_inner=0.75)
     changes: ClassVar[dict[str, Any]] = dict(cutoff=2.6, n_sensitivities=6, r_inner=0.8)
