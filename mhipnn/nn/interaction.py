@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from .message_blocks import message_by_blocks
 from .message_sum import message_sum
@@ -19,10 +21,12 @@ class Interaction(nn.Module):
         n_in, n_out: number of features before and after.
         n_weights: number of (nu, l) pairs.
         activation: f.
+        separate: whether every order l has sensitivities of its own, s_{l nu}, one order after the other.
     """
 
-    def __init__(self, n_in: int, n_out: int, n_weights: int, activation: nn.Module) -> None:
+    def __init__(self, n_in: int, n_out: int, n_weights: int, activation: nn.Module, separate: bool = False) -> None:
         super().__init__()
+        self.separate = separate
         self.message = nn.Linear(n_weights * n_in, n_out, bias=False)
         self.self_interaction = nn.Linear(n_in, n_out)
         self.activation = activation
@@ -30,14 +34,23 @@ class Interaction(nn.Module):
     def forward(
         self, features: Tensor, sensitivities: Tensor, polynomials: Tensor, neighbours: Neighbourhood
     ) -> Tensor:
-        """features (N, n_in), s_nu (N, n_nu, K), P_l (N, n_l, K) -> (N, n_out)."""
+        """features (N, n_in), s_nu (N, n_nu, K) or s_{l nu} (N, n_l n_nu, K), P_l (N, n_l, K) -> (N, n_out)."""
         message = self._message(features, sensitivities, polynomials, neighbours)
         return self.activation(message + self.self_interaction(features))
 
     def _message(self, features: Tensor, s: Tensor, P: Tensor, neighbours: Neighbourhood) -> Tensor:
-        if neighbours.block_sites is not None:
-            return message_by_blocks(s, P, features, self.message.weight, neighbours)
-        return self.message(message_sum(s, P, features, neighbours).flatten(1))
+        if not self.separate:
+            return _weighted_sum(s, P, features, self.message.weight, neighbours)
+        orders = P.shape[1]
+        each = zip(s.chunk(orders, 1), P.split(1, 1), self.message.weight.chunk(orders, 1), strict=True)
+        parts = [_weighted_sum(s_l.contiguous(), P_l.contiguous(), features, V, neighbours) for s_l, P_l, V in each]
+        return torch.stack(parts).sum(0)
+
+
+def _weighted_sum(s: Tensor, P: Tensor, z: Tensor, weight: Tensor, neighbours: Neighbourhood) -> Tensor:
+    if neighbours.block_sites is not None:
+        return message_by_blocks(s, P, z, weight, neighbours)
+    return linear(message_sum(s, P, z, neighbours).flatten(1), weight)
 
 
 class OnSite(nn.Module):

@@ -42,6 +42,7 @@ class MHIP(EnergyModel):
         spin_length: whether |S_i| is an input: invariants of a pair are |S_i|^l |S_j|^l P_l(cos), and |S_i|^2 and
             |S_i|^4 are features of a site, all in units of the rms length of the training spins.
         pair_sensitivities: whether every pair of species has radial functions of its own (:class:`PairSensitivity`).
+        separate_sensitivities: whether every order l of the messages has radial functions of its own.
         magnetic: for every species whether it carries a spin, (n_species,); None: all do. Of those without, whatever
             stands in ``spins`` is ignored, and their fields are zero.
 
@@ -63,6 +64,7 @@ class MHIP(EnergyModel):
         r_inner: float = 0.75,
         spin_length: bool = False,
         pair_sensitivities: bool = False,
+        separate_sensitivities: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         super().__init__(cutoff, n_species)
@@ -71,7 +73,8 @@ class MHIP(EnergyModel):
                 f"mhip: need n_features, n_interactions >= 1 and n_onsite, l_max >= 0, got n_features={n_features}, "
                 f"n_interactions={n_interactions}, n_onsite={n_onsite}, l_max={l_max}"
             )
-        self.l_max, self.spin_length = l_max, spin_length
+        self.l_max, self.spin_length, self.separate_sensitivities = l_max, spin_length, separate_sensitivities
+        n_sets = l_max + 1 if separate_sensitivities else 1
         if spin_length:
             self.register_buffer("spin_unit", torch.ones(()))
         carries_spin = _checked(magnetic, n_species)
@@ -79,12 +82,12 @@ class MHIP(EnergyModel):
         self.register_buffer("_carries_spin", torch.tensor(carries_spin, dtype=torch.float32), persistent=False)
         activation = SiLU()
         widths = [n_species + 2 * spin_length] + [n_features] * n_interactions
-        radial = (n_sensitivities, cutoff, r_inner)
+        radial = (n_sensitivities, cutoff, r_inner, n_sets)
         self.sensitivities = nn.ModuleList(
             PairSensitivity(n_species, *radial) if pair_sensitivities else Sensitivity(*radial) for _ in widths[1:]
         )
         self.interactions = nn.ModuleList(
-            self.make_interaction(layer, n_in, n_features, n_sensitivities, activation)
+            self.make_interaction(layer, n_in, n_features, n_sets * n_sensitivities, activation)
             for layer, n_in in enumerate(widths[:-1])
         )
         self.onsite = nn.ModuleList(
@@ -92,10 +95,12 @@ class MHIP(EnergyModel):
         )
         self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
 
-    def make_interaction(
-        self, layer: int, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU
-    ) -> Interaction:
-        return Interaction(n_in, n_out, n_sensitivities * (self.l_max + 1), activation)
+    def make_interaction(self, layer: int, n_in: int, n_out: int, n_radial: int, activation: SiLU) -> Interaction:
+        return Interaction(n_in, n_out, self.n_messages(n_radial), activation, self.separate_sensitivities)
+
+    def n_messages(self, n_radial: int) -> int:
+        """How many products of a radial function and a polynomial there are."""
+        return n_radial * (1 if self.separate_sensitivities else self.l_max + 1)
 
     def seen_spins(self, spins: Tensor, neighbours: Neighbourhood) -> Tensor:
         """Zero on species without a spin; with ``spin_length`` in units of the rms length of the training spins."""
@@ -139,7 +144,8 @@ class MHIP(EnergyModel):
             self.scale.fill_(statistics.field_rms * statistics.spin_length or 1.0)
 
     def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIP | None:
-        if self.spin_length or not self.all_magnetic or not on_cpu(neighbours.distance):
+        plain = self.all_magnetic and not (self.spin_length or self.separate_sensitivities)
+        if not (plain and on_cpu(neighbours.distance)):
             return None
         blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
         return CompiledMHIP(blocks, self.l_max, self.n_species, neighbours, couplings)

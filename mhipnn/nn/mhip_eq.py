@@ -37,6 +37,7 @@ class MHIPEQ(MHIPTS):
         r_inner: float = 0.75,
         spin_length: bool = False,
         pair_sensitivities: bool = False,
+        separate_sensitivities: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_hidden < 1 or n_interactions < 2:
@@ -47,5 +48,5 @@ class MHIPEQ(MHIPTS):
         self.n_hidden = n_hidden
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
-            n_species, r_inner, spin_length, pair_sensitivities, magnetic,
+            n_species, r_inner, spin_length, pair_sensitivities, separate_sensitivities, magnetic,
         )  # fmt: skip

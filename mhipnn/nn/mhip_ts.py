@@ -28,7 +28,7 @@ class MHIPTS(MHIP):
         spin_rank: 1, spin vectors; 2, also the symmetric traceless tensors of spins.
         bond_rank: highest order of the angular functions of bonds, 0 .. 3; 0, spins alone.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner, spin_length,
-        pair_sensitivities, magnetic: see :class:`MHIP`.
+        pair_sensitivities, separate_sensitivities, magnetic: see :class:`MHIP`.
     """
 
     n_hidden = 0
@@ -48,6 +48,7 @@ class MHIPTS(MHIP):
         r_inner: float = 0.75,
         spin_length: bool = False,
         pair_sensitivities: bool = False,
+        separate_sensitivities: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_vectors < 1 or spin_rank not in (1, 2) or bond_rank not in range(MAX_RANK + 1):
@@ -59,15 +60,14 @@ class MHIPTS(MHIP):
         self._n_layers = n_interactions
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner,
-            spin_length, pair_sensitivities, magnetic,
+            spin_length, pair_sensitivities, separate_sensitivities, magnetic,
         )  # fmt: skip
 
-    def make_interaction(
-        self, layer: int, n_in: int, n_out: int, n_sensitivities: int, activation: SiLU
-    ) -> TensorInteraction:
+    def make_interaction(self, layer: int, n_in: int, n_out: int, n_radial: int, activation: SiLU) -> TensorInteraction:
         into, out = self.n_hidden * (layer > 0), self.n_hidden * (layer < self._n_layers - 1)
         tensors = self._tensors._replace(n_hidden_in=into, n_hidden_out=out)
-        return TensorInteraction(n_in, n_out, n_sensitivities, self.l_max + 1, tensors, activation)
+        n_messages, separate = self.n_messages(n_radial), self.separate_sensitivities
+        return TensorInteraction(n_in, n_out, n_radial, n_messages, tensors, activation, separate)
 
     def couplings(self, neighbours: Neighbourhood) -> list[Tensor]:
         """Sensitivities of every layer; Y_l of every slot, l = 0 .. bond_rank; radial functions of every layer."""

@@ -22,16 +22,18 @@ class PairSensitivity(Sensitivity):
 
     Args:
         n_species: number of species.
-        n_sensitivities, cutoff, r_inner: see :class:`Sensitivity`.
+        n_sensitivities, cutoff, r_inner, n_sets: see :class:`Sensitivity`.
     """
 
-    def __init__(self, n_species: int, n_sensitivities: int, cutoff: float, r_inner: float = 0.75) -> None:
-        super().__init__(n_sensitivities, cutoff, r_inner)
+    def __init__(
+        self, n_species: int, n_sensitivities: int, cutoff: float, r_inner: float = 0.75, n_sets: int = 1
+    ) -> None:
+        super().__init__(n_sensitivities, cutoff, r_inner, n_sets)
         self.n_species = n_species
-        self.pair_weight = nn.Parameter(torch.zeros(n_species, n_sensitivities, n_species))  # [a_i, nu, a_j]
+        self.pair_weight = nn.Parameter(torch.zeros(n_species, len(self.width), n_species))  # [a_i, nu, a_j]
 
     def forward(self, neighbours: Neighbourhood) -> Tensor:
-        """s_nu(r_ij) of every slot, (N, n_sensitivities, K); empty slots hold what no sum over neighbours may use."""
+        """s_nu(r_ij) of every slot, (N, n_sets n_nu, K); empty slots hold what no sum over neighbours may use."""
         species = one_hot(neighbours.species, self.n_species).to(self.pair_weight.dtype)
         # Products instead of look-ups: their derivatives need no scattered sums.
         of_receiver = (species @ self.pair_weight.flatten(1)).unflatten(1, self.pair_weight.shape[1:])

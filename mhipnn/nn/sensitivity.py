@@ -28,11 +28,12 @@ class Sensitivity(nn.Module):
         n_sensitivities: number of functions.
         cutoff: r_cut, length.
         r_inner: the innermost centre, about the closest approach of two sites, length.
+        n_sets: sets of so many functions, all alike before training, one set after the other.
 
     Source: Lubbers, Smith, Barros, J. Chem. Phys. 148, 241715 (2018), eqs. 10-12.
     """
 
-    def __init__(self, n_sensitivities: int, cutoff: float, r_inner: float = 0.75) -> None:
+    def __init__(self, n_sensitivities: int, cutoff: float, r_inner: float = 0.75, n_sets: int = 1) -> None:
         super().__init__()
         if n_sensitivities < 1 or not 0 < r_inner < cutoff:
             raise ConfigError(
@@ -42,11 +43,11 @@ class Sensitivity(nn.Module):
         self.cutoff = float(cutoff)
         centres = torch.linspace(1 / cutoff, 1 / r_inner, n_sensitivities)
         spacing = (1 / r_inner - 1 / cutoff) / max(n_sensitivities - 1, 1)
-        self.inverse_centre = nn.Parameter(centres)
-        self.width = nn.Parameter(torch.full((n_sensitivities,), spacing))
+        self.inverse_centre = nn.Parameter(centres.repeat(n_sets))
+        self.width = nn.Parameter(torch.full((n_sets * n_sensitivities,), spacing))
 
     def forward(self, neighbours: Neighbourhood) -> Tensor:
-        """s_nu(r_ij) of every slot, (N, n_sensitivities, K); empty slots hold what no sum over neighbours may use."""
+        """s_nu(r_ij) of every slot, (N, n_sets n_nu, K); empty slots hold what no sum over neighbours may use."""
         distance, shape = neighbours.distance, torch.stack([self.inverse_centre, self.width])
         if on_cpu(distance):
             return _Sensitivity.apply(distance, shape, neighbours.counts, self.cutoff)

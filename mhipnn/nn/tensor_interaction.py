@@ -61,18 +61,26 @@ class TensorInteraction(Interaction):
     Args:
         n_in, n_out: number of features before and after.
         n_sensitivities: s_nu.
-        n_polynomials: scalar invariants of a pair, for the scalar message.
+        n_messages: products of a sensitivity and a polynomial in the scalar message.
         tensors: which tensors.
         activation: of the features.
+        separate: see :class:`Interaction`.
 
     Source: angular functions in HIP-NN: Chigaev et al., J. Chem. Phys. 158, 184108 (2023); the product of all pairs of
     channels is the two-body-order step of the atomic cluster expansion, Drautz, Phys. Rev. B 99, 014104 (2019).
     """
 
     def __init__(
-        self, n_in: int, n_out: int, n_sensitivities: int, n_polynomials: int, tensors: Tensors, activation: nn.Module
+        self,
+        n_in: int,
+        n_out: int,
+        n_sensitivities: int,
+        n_messages: int,
+        tensors: Tensors,
+        activation: nn.Module,
+        separate: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, n_sensitivities * n_polynomials, activation)
+        super().__init__(n_in, n_out, n_messages, activation, separate)
         c, kinds, orders, hidden = tensors.n_vectors, tensors.spin_rank + 1, tensors.bond_rank + 1, tensors.n_hidden_in
         self.tensors = tensors
         self.radial = nn.Parameter(torch.randn(orders, n_sensitivities, c) / n_sensitivities**0.5)

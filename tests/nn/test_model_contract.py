@@ -51,9 +51,11 @@ class TestMHIPEQOfAllKinds(TestMHIPEQ):
     """Lengths, species and pairs of them."""
 
     arguments: ClassVar[dict[str, Any]] = TestMHIPEQ.arguments | dict(
-        n_species=2, spin_length=True, pair_sensitivities=True, magnetic=[True, True]
+        n_species=2, spin_length=True, pair_sensitivities=True, separate_sensitivities=True, magnetic=[True, True]
     )
-    changes: ClassVar[dict[str, Any]] = dict(spin_length=False, pair_sensitivities=False, magnetic=[True, False])
+    changes: ClassVar[dict[str, Any]] = dict(
+        spin_length=False, pair_sensitivities=False, separate_sensitivities=False, magnetic=[True, False]
+    )
     spin_length = True
 
 

@@ -173,3 +173,27 @@ def test_scale_and_offset_are_those_of_the_training_split():
 def test_mhip_refuses(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):
         MHIP(**bad)
+
+
+def test_separate_sensitivities_that_are_alike_are_shared_ones():
+    """Before training the sets of all orders are equal; then weights in another order give the same energy."""
+    torch.manual_seed(0)
+    shared = MHIP(**SMALL, l_max=2).in_precision(torch.float64).eval()
+    separate = MHIP(**SMALL, l_max=2, separate_sensitivities=True).in_precision(torch.float64).eval()
+    weights = dict(separate.state_dict())
+    for name, value in shared.state_dict().items():
+        if name.endswith("message.weight"):  # [b, (nu, l, a)] -> [b, (l, nu, a)]
+            n_a = value.shape[1] // (SMALL["n_sensitivities"] * 3)
+            value = value.view(len(value), -1, 3, n_a).transpose(1, 2).flatten(1)
+        if not name.startswith("sensitivities"):
+            weights[name] = value
+    separate.load_state_dict(weights)
+    config = random_sites(20, 2, rng=0)
+    graph = spin_graph(config, 2.2, torch.float64)
+    expected, given = shared(graph, differentiable=False), separate(graph, differentiable=False)
+    torch.testing.assert_close(given.field, expected.field, rtol=1e-12, atol=1e-14)
+    by_blocks = NetworkPotential(separate).evaluate(config).field
+    np.testing.assert_allclose(by_blocks, expected.field.numpy(), atol=1e-12)
+    with torch.no_grad():
+        separate.sensitivities[0].width[:3] *= 1.1  # of l = 0 alone
+    assert (separate(graph, differentiable=False).field - expected.field).abs().max() > 1e-6
