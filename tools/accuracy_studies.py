@@ -86,9 +86,9 @@ SIZES: Mapping[str, Size] = {
         tracks={
             "sd_disorder": {},
             "sd_disorder_metal": {},
-            "sd_disorder_3d": {},
+            "sd_disorder_3d": {"model.cutoff": "2.6", "trainer.max_epochs": "8"},  # 74 neighbours
             "sd_double_exchange": {},
-            EXTERNAL: {"trainer.max_epochs": "30"},  # 90 configurations of 900 sites
+            EXTERNAL: {"model.cutoff": "3.2", "trainer.max_epochs": "20"},  # 28 neighbours, 90 configurations
         },
         scanned=("sd_disorder", "sd_disorder_metal"),
         epochs=14,
