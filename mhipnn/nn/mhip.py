@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import hypot, sqrt
 from typing import Any
 
 import torch
@@ -137,11 +138,16 @@ class MHIP(EnergyModel):
         return torch.cat(terms, dim=-1)
 
     def fit_scale(self, statistics: Statistics) -> None:
-        """As every model; with ``spin_length`` also the unit of spins, and the scale from the whole field."""
+        """As every model; with ``spin_length`` also the unit of spins, and in the scale the field along them.
+
+        Of that field it is the deviation from its mean that counts: where electrons magnetise along large spins the
+        mean is ten times the rest, and torques would start as much too large.
+        """
         super().fit_scale(statistics)
         if self.spin_length:
             self.spin_unit.fill_(statistics.spin_length or 1.0)
-            self.scale.fill_(statistics.field_rms * statistics.spin_length or 1.0)
+            varying = hypot(statistics.tangential_rms, statistics.radial_std / sqrt(3))  # rms of a component
+            self.scale.fill_(varying * statistics.spin_length or 1.0)
 
     def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIP | None:
         plain = self.all_magnetic and not (self.spin_length or self.separate_sensitivities)

@@ -125,11 +125,12 @@ def test_gradients_for_training_on_fields_are_those_of_the_full_backward_pass():
 
 def test_lengths_count_in_the_rms_length_of_the_training_spins():
     """Moments in another unit: the same energies, and fields in energy per that unit."""
-    values = {field.name: 1.0 for field in fields(Statistics)} | {"field_rms": 0.25, "tangential_rms": 0.125}
+    values = {field.name: 1.0 for field in fields(Statistics)} | {"tangential_rms": 0.3, "radial_std": 0.4 * 3**0.5}
     small, large = model(), model()
     small.fit_scale(Statistics(**values))
-    large.fit_scale(Statistics(**values | {"spin_length": 2.5, "field_rms": 0.25 / 2.5}))
-    assert float(small.scale) == pytest.approx(0.25)
+    in_other_units = {"spin_length": 2.5, "tangential_rms": 0.3 / 2.5, "radial_std": 0.4 * 3**0.5 / 2.5}
+    large.fit_scale(Statistics(**values | in_other_units))
+    assert float(small.scale) == pytest.approx(0.5)
     assert float(large.spin_unit) == pytest.approx(2.5)
     sites = config()
     one, other = run(small, sites), run(large, sites.with_spins(2.5 * sites.spins))
