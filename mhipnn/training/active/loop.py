@@ -26,9 +26,10 @@ from ...nn.checkpoint import load_potential
 from ...nn.network_potential import NetworkPotential
 from ...potential import torque
 from ...run_folder import RunFolder, write_json
+from ..parts import quiet_trainer
 from .accuracy import NUMBERS, Yardstick
 from .acquisition import choose
-from .committee import EnlargedData, quiet_trainer, train_member
+from .committee import EnlargedData, train_member
 from .pool import quench_states, random_states, torques_of
 from .settings import START, Arm, Settings
 
