@@ -22,7 +22,7 @@ from ...data.launchers.base import Launcher
 from ...data.readers import read_files
 from ...data.states import State, label_states
 from ...data.writers import write_labels
-from ...nn.checkpoint import load_potential
+from ...nn.checkpoint import load_network
 from ...nn.network_potential import NetworkPotential
 from ...potential import torque
 from ...run_folder import RunFolder, write_json
@@ -177,7 +177,7 @@ class ActiveLearning:
         return label_states(self.data.definition, states, self.launcher)
 
     def _networks(self, stage: Stage) -> list[NetworkPotential]:
-        return [load_potential(path, self.device) for path in stage.checkpoints]
+        return [load_network(path, self.device) for path in stage.checkpoints]
 
     def _finished(self, stage: Stage, arm: Arm | None, number: int) -> Stage:
         """The stage with its numbers, measured if they are not there; their file is the last of a stage."""
