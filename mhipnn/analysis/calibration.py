@@ -33,7 +33,7 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.spread.ndim != 1 or self.spread.shape != self.error.shape or self.spread.size == 0:
             raise InputError(
-                f"calibration: spread {self.spread.shape} and error {self.error.shape} must be two equal rows of numbers"
+                f"calibration: spread {self.spread.shape} and error {self.error.shape} must be two equal rows"
             )
         for name, values in (("spread", self.spread), ("error", self.error), ("factor", np.array(self.factor))):
             if not (np.isfinite(values) & (values >= 0)).all():

@@ -43,7 +43,7 @@ def calibration(found: Calibration, title: str = "torques", unit: str = "t0", n_
         right.plot(spread, error, ".", color=EXACT, markersize=3, alpha=0.5, markeredgewidth=0)
     _frame(left, np.concatenate([*raw, *said]))
     _frame(right, np.concatenate([spread, error]), _SHOWN)
-    left.legend(fontsize=8.5, frameon=False, loc="upper left")
+    left.legend(fontsize=8.5, frameon=False, loc="lower right")
     text = f"Spearman correlation {found.spearman:.2f}\n{found.spread.size:,} sites"
     right.text(0.04, 0.96, text, transform=right.transAxes, va="top", fontsize=9)
     unit = "$t_0$" if unit == "t0" else unit.replace("$", r"\$")

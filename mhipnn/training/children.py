@@ -77,8 +77,12 @@ class Child:
         if self._process.wait():
             raise self.failure(told)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
+
+    def end(self) -> None:
+        """Kill it if it lives, and let go of what belongs to it."""
+        self.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             with suppress(BrokenPipeError):

@@ -52,6 +52,13 @@ def make_task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, rec
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
 
 
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """A setting that counts something; raises ConfigError if it is not a whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name}={value}: expected a whole number >= {least}")
+    return value
+
+
 def require_species(model: EnergyModel, data: LabelledDataModule) -> None:
     """Refuse data with more species than the model was built for; raises ConfigError."""
     n_species = 1 + max(int(data.labelled(split).species.max()) for split in data.split_names)
