@@ -11,6 +11,7 @@ from ..configuration import Array
 from ..errors import InputError
 
 N_BINS = 20
+MIN_IN_BIN = 20  # fewer bins where there would be fewer predictions in each: the rms of a handful is noise
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,19 @@ class Calibration:
         said = self.factor * _rms(self.spread)
         return float(_rms(self.error) / said) if said > 0 else float("nan")
 
-    def bins(self, n_bins: int = N_BINS) -> tuple[Array, Array]:
-        """(rms of factor x spread, rms error) of predictions sorted by spread, in bins of equal number.
-
-        Fewer bins where there are fewer predictions.
-        """
+    def bins(self) -> tuple[Array, Array]:
+        """(rms of factor x spread, rms error) of predictions sorted by spread, in `N_BINS` bins of equal number."""
         order = np.argsort(self.spread, kind="stable")
-        parts = np.array_split(order, min(n_bins, len(order)))
+        parts = np.array_split(order, max(1, min(N_BINS, len(order) // MIN_IN_BIN)))
         said = self.factor * np.array([_rms(self.spread[part]) for part in parts])
         return said, np.array([_rms(self.error[part]) for part in parts])
 
-    def ence(self, n_bins: int = N_BINS) -> float:
+    def ence(self) -> float:
         r"""Expected normalised calibration error: <|spread_b - error_b| / spread_b> over the bins; NaN without spread.
 
-        Source: D. Levi, L. Gispan, N. Giladi, E. Fetaya, Sensors 22, 5540 (2022), equation 8.
+        Source: D. Levi, L. Gispan, N. Giladi, E. Fetaya, Sensors 22, 5540 (2022).
         """
-        said, error = self.bins(n_bins)
+        said, error = self.bins()
         if not (said > 0).all():
             return float("nan")
         return float((np.abs(said - error) / said).mean())
