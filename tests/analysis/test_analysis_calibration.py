@@ -106,14 +106,17 @@ def test_bad_numbers(spread, error, factor, says):
 @pytest.mark.parametrize("n", [300, 20000])
 def test_figure(drawn, tmp_path, n):
     some = Calibration(drawn.spread[:n], drawn.error[:n], 1.5)
-    figure = calibration(some, "torques, test split", "eV")
+    few = Calibration(drawn.spread[:40], drawn.error[:40], 1.5)
+    figure = calibration(some, few, "torques, test split", "eV")
     left, right = figure.axes[:2]
     assert all("(eV)" in text for ax in (left, right) for text in (ax.get_xlabel(), ax.get_ylabel()))
     curves = [np.asarray(line.get_xydata(), float) for line in left.lines]
     for wanted in (some.bins(), Calibration(some.spread, some.error).bins()):
         assert any(curve.shape == (len(wanted[0]), 2) and np.allclose(curve.T, wanted) for curve in curves)
     assert any("1.5" in text.get_text() for text in left.get_legend().get_texts())
-    assert f"{some.spearman:.2f}" in right.texts[0].get_text()
+    assert f"{n:,} sites: Spearman correlation {some.spearman:.2f}" in right.texts[0].get_text()
+    assert f"40 configurations (orange): {few.spearman:.2f}" in right.texts[0].get_text()
+    np.testing.assert_allclose(right.lines[-1].get_xydata(), np.transpose([1.5 * few.spread, few.error]))
     for ax in (left, right):
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
         assert ax.get_xlim() == ax.get_ylim()

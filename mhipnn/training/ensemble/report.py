@@ -67,8 +67,8 @@ class EnsembleReport:
             mean, title = each.mean, f"torques, {split} split"
             parity = figures.torque_parity(mean.torque, mean.learned_torque, f"mean {title}", self.energy_unit)
             figures.save(parity, folder / f"torque_parity_{split}.png")
-            figures.save(calibration(each.of_sites(self.factor), title, self.energy_unit),
-                         folder / f"calibration_{split}.png")  # fmt: skip
+            both = each.of_sites(self.factor), each.of_configurations(self.factor)
+            figures.save(calibration(*both, title, self.energy_unit), folder / f"calibration_{split}.png")
 
     def print(self, metrics: Mapping[str, float], title: str, console: Console) -> None:
         """Two tables: how good each network and the mean are; what the spread says about errors."""
