@@ -54,8 +54,10 @@ def _each(figure: Figure, ax: Axes, sites: Calibration, configurations: Calibrat
     """Few sites as points, many as counts in hexagons; configurations on top of them."""
     spread, error = _with_logarithm(sites.factor * sites.spread, sites.error)
     if spread.size > _MANY_POINTS:
-        scale = {"xscale": "log", "yscale": "log", "bins": "log"}
-        cells = ax.hexbin(spread, error, gridsize=60, mincnt=1, cmap="cividis_r", linewidths=0.2, **scale)
+        cells = ax.hexbin(
+            spread, error, gridsize=60, xscale="log", yscale="log", bins="log", mincnt=1, cmap="cividis_r",
+            linewidths=0.2,
+        )  # fmt: skip
         figure.colorbar(cells, ax=ax, pad=0.02, shrink=0.9).set_label("sites in a cell", fontsize=9)
     _frame(ax, np.concatenate([spread, error]), _HIDDEN)
     if spread.size <= _MANY_POINTS:

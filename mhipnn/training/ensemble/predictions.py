@@ -46,10 +46,12 @@ class EnsemblePredictions:
 
     def of_configurations(self, factor: float = 1.0) -> Calibration:
         """Spread and error of every configuration, rms over its sites: what active learning ranks."""
-        offsets = self.members[0].offsets
-        counts = np.diff(offsets)
-        squares = (np.add.reduceat(values**2, offsets[:-1]) / counts for values in (self.spread, self.error))
-        return Calibration(*np.sqrt(list(squares)), factor)
+        offsets = self.members[0].offsets.astype(np.int64)
+
+        def rms(values: Array) -> Array:
+            return np.sqrt(np.add.reduceat(values**2, offsets[:-1]) / np.diff(offsets))
+
+        return Calibration(rms(self.spread), rms(self.error), factor)
 
 
 def predict_ensemble(potential: EnsemblePotential, data: LabelledDataModule) -> dict[str, EnsemblePredictions]:
