@@ -36,6 +36,7 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("hopping", "shells", "mhipnn.electrons.hopping_shells.ShellHopping"),
     ("potential", "sd_model", "mhipnn.electrons.sd_model.SDModel"),
     ("potential", "network", "mhipnn.nn.checkpoint.load_potential"),
+    ("potential", "ensemble", "mhipnn.nn.checkpoint.load_ensemble"),
     ("dynamics", "quench", "mhipnn.dynamics.quench.Quench"),
     ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
     ("integrator", "rk4", "mhipnn.dynamics.integrators.RK4"),

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from .atomic import atomic_path
 from .errors import ConfigError
 
-# Where a run is written, and where its labels are made, does not make it another run.
-_NOT_IDENTITY = ("output_root", "run_dir", "resume", "launcher")
+# Where a run is written, where its labels are made, how many trainings run at a time: that makes it no other run.
+_NOT_IDENTITY = ("output_root", "run_dir", "resume", "launcher", "side_by_side")
 
 
 class RunFolder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import torch
 
 from .. import __version__, registry
 from ..atomic import atomic_path
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, InputError
 from .energy_model import EnergyModel
+from .ensemble import EnsemblePotential
 from .network_potential import NetworkPotential
 
 FORMAT = 1
 DTYPES = ("float32", "float64")
+MEMBERS = "members"  # of an ensemble's folder: the run folders of its members, by number
+_BEST = "checkpoints/best.ckpt"  # of a run's folder
 _PREFIX = "model."  # of the weights: what training saves is a module that holds the model
 
 
@@ -131,23 +135,72 @@ def _weights(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
     return {name[len(_PREFIX) :]: value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
-def load_potential(path: str | Path, device: str | torch.device = "cpu", dtype: str | None = None) -> NetworkPotential:
-    """A trained network as a ``Potential``.
+def load_potential(
+    path: str | Path | Sequence[str | Path], device: str | torch.device = "cpu", dtype: str | None = None
+) -> NetworkPotential | EnsemblePotential:
+    """A trained network, or the mean of several, as a ``Potential``.
 
     Args:
-        path: a checkpoint of ``mhipnn.train`` (``<run folder>/checkpoints/best.ckpt``).
+        path: a checkpoint of ``mhipnn.train`` (``<run folder>/checkpoints/best.ckpt``) or its run folder; for an
+            ensemble, the folder that ``mhipnn.ensemble`` wrote or a list of checkpoints.
         device: where it runs.
         dtype: "float32" or "float64" (default: as trained).
 
     Raises:
-        CheckpointError: missing or damaged file, pickle payload, unregistered model, other version.
+        CheckpointError: missing or damaged file, pickle payload, unregistered model, other version, a folder without
+            checkpoints, members that do not belong together.
         ConfigError: another ``dtype``.
     """
+    if isinstance(path, str | Path):
+        path = Path(path)
+        if not (path / MEMBERS).is_dir():
+            return load_network(checkpoint_paths(path)[0], device, dtype)
+    return load_ensemble(path, device, dtype)
+
+
+def load_network(path: str | Path, device: str | torch.device = "cpu", dtype: str | None = None) -> NetworkPotential:
+    """The network of one checkpoint; see `load_potential`."""
     model, record = load_model(path)
     name = dtype or record.dtype
     if name not in DTYPES:
         raise ConfigError(f"dtype {name!r} of a potential: allowed are {', '.join(DTYPES)}")
     return NetworkPotential(model, device, getattr(torch, name), record.metadata)
+
+
+def load_ensemble(
+    path: str | Path | Sequence[str | Path], device: str | torch.device = "cpu", dtype: str | None = None
+) -> EnsemblePotential:
+    """The networks of several checkpoints; see `load_potential`."""
+    paths = checkpoint_paths(path)
+    try:
+        return EnsemblePotential([load_network(each, device, dtype) for each in paths], list(map(str, paths)))
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def checkpoint_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files that a user means: a checkpoint itself, that of a run's folder, those of an ensemble's, or a list.
+
+    Raises:
+        CheckpointError: a folder without checkpoints, or that of an ensemble whose training has not ended.
+    """
+    if not isinstance(path, str | Path):
+        return [file for each in path for file in checkpoint_paths(each)]
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    if not (path / MEMBERS).is_dir():
+        best = path / _BEST
+        if not best.is_file():
+            raise CheckpointError(f"{path}: a folder without {_BEST}; give that of a run or of an ensemble, or a file")
+        return [best]
+    members = sorted((path / MEMBERS).glob(f"*/{_BEST}"), key=lambda best: (len(best.parts[-3]), best.parts[-3]))
+    if not (members and (path / "metrics.json").is_file()):
+        raise CheckpointError(
+            f"{path}: an ensemble whose training has not ended; give the command that made it once more, or list the "
+            "checkpoints to be used"
+        )
+    return members
 
 
 def _first_sentence(error: Exception) -> str:

@@ -1,7 +1,8 @@
-"""``mhipnn.evaluate`` as a function: a checkpoint against the exact labels of its dataset."""
+"""``mhipnn.evaluate`` as a function: a checkpoint, or several together, against the exact labels of its dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,13 +15,17 @@ from ..data.base_module import LabelledDataModule
 from ..data.datamodule import SpinDataModule
 from ..data.files import FileDataModule
 from ..errors import CheckpointError, ConfigError
-from ..nn.checkpoint import CheckpointRecord, load_potential
+from ..nn.checkpoint import CheckpointRecord, checkpoint_paths, load_potential
+from ..nn.ensemble import EnsemblePotential
+from ..nn.network_potential import NetworkPotential
 from ..run_folder import write_json
+from .ensemble.predictions import predict_ensemble
+from .ensemble.report import EnsembleReport
 from .predictions import Predictions, predict
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Measure a checkpoint on the held-out splits; labels are made if they are not there.
+    """Measure a checkpoint, or an ensemble of them, on the held-out splits; labels are made if they are not there.
 
     Args:
         cfg: as composed from ``conf/evaluate.yaml``: ``checkpoint``, ``output``, ``data_root``.
@@ -29,18 +34,28 @@ def run(cfg: DictConfig) -> dict[str, float]:
         The numbers of metrics.json, by "<split>/<name>".
 
     Raises:
-        UserError: a checkpoint that cannot be used, a folder that cannot be written.
+        UserError: a checkpoint that cannot be used, a folder that cannot be written, members of several datasets.
     """
-    checkpoint = Path(cfg.checkpoint)
-    potential = load_potential(checkpoint)
-    record = CheckpointRecord.read(checkpoint)
-    data = dataset_of(record, checkpoint, potential.model.cutoff, cfg.data_root)
-    output = Path(cfg.output) if cfg.output else _beside(checkpoint.resolve())
+    potential = load_potential(cfg.checkpoint)
+    paths = checkpoint_paths(cfg.checkpoint)
+    record = _common_record(paths)
+    members = potential.members if isinstance(potential, EnsemblePotential) else (potential,)
+    data = dataset_of(record, paths[0], members[0].model.cutoff, cfg.data_root)
+    output = _output(cfg)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"output={output} cannot be written ({error.strerror}); choose another folder") from error
     data.prepare_data()
+    if isinstance(potential, EnsemblePotential):
+        metrics = _measure_ensemble(potential, data, output, f"{len(paths)} networks on {data.name}")
+    else:
+        metrics = _measure(potential, data, output, f"{record.model} on {data.name}")
+    Console().print(f"figures and metrics.json in {output}", soft_wrap=True, highlight=False)
+    return metrics
+
+
+def _measure(potential: NetworkPotential, data: LabelledDataModule, output: Path, title: str) -> dict[str, float]:
     data.setup("test")
     loaders = zip(data.split_names[2:], data.test_dataloader(), strict=True)
     predictions = {split: predict(potential.model, loader) for split, loader in loaders}
@@ -49,8 +64,41 @@ def run(cfg: DictConfig) -> dict[str, float]:
         figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split", data.units.energy)
         figures.save(figure, output / f"torque_parity_{split}.png")
     write_json(output / "metrics.json", metrics)
-    _print(predictions, record, output)
+    _print(predictions, title)
     return metrics
+
+
+def _measure_ensemble(
+    potential: EnsemblePotential, data: LabelledDataModule, output: Path, title: str
+) -> dict[str, float]:
+    report = EnsembleReport(predict_ensemble(potential, data), data.units.energy)
+    metrics = report.metrics()
+    report.draw(output)
+    write_json(output / "metrics.json", metrics)
+    report.print(metrics, title, Console())
+    return metrics
+
+
+def _common_record(paths: Sequence[Path]) -> CheckpointRecord:
+    """That of the first checkpoint, if all were trained on the same dataset in the same precision."""
+    first, *others = [CheckpointRecord.read(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if (other.metadata.get("dataset"), other.dtype) != (first.metadata.get("dataset"), first.dtype):
+            raise CheckpointError(
+                f"{path}: trained on another dataset, or in another precision, than {paths[0]}; an ensemble is "
+                "measured on the one dataset of all its members"
+            )
+    return first
+
+
+def _output(cfg: DictConfig) -> Path:
+    """Where results go: ``evaluation`` in the folder of an ensemble or of a run, if it is not given."""
+    if cfg.output:
+        return Path(cfg.output)
+    if not isinstance(cfg.checkpoint, str):
+        raise ConfigError("output=... is needed for a list of checkpoints, which has no folder of its own")
+    given = Path(cfg.checkpoint).resolve()
+    return given / "evaluation" if given.is_dir() else _beside(given)
 
 
 def _beside(checkpoint: Path) -> Path:
@@ -74,14 +122,12 @@ def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _print(predictions: dict[str, Predictions], record: CheckpointRecord, output: Path) -> None:
-    table = Table(title=f"{record.model} on {record.metadata['dataset']['name']}", title_justify="left")
+def _print(predictions: dict[str, Predictions], title: str) -> None:
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for split in predictions:
         table.add_column(split, justify="right")
     summaries = [p.summary() for p in predictions.values()]
     for name in summaries[0]:
         table.add_row(name.replace("_", " "), *(f"{summary[name]:.5g}" for summary in summaries))
-    console = Console()
-    console.print(table)
-    console.print(f"figures and metrics.json in {output}", soft_wrap=True, highlight=False)
+    Console().print(table)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from hydra.utils import get_class, instantiate
+from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from .. import registry
@@ -51,12 +52,48 @@ def make_task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, rec
     return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
 
 
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """A setting that counts something; raises ConfigError if it is not a whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name}={value}: expected a whole number >= {least}")
+    return value
+
+
 def require_species(model: EnergyModel, data: LabelledDataModule) -> None:
     """Refuse data with more species than the model was built for; raises ConfigError."""
     n_species = 1 + max(int(data.labelled(split).species.max()) for split in data.split_names)
     if n_species > model.n_species:
         given = f"model.n_species={model.n_species}"
         raise ConfigError(f"{given}, but {data.name} has {n_species} species; give model.n_species={n_species}")
+
+
+def quiet_trainer(cfg: DictConfig, **settings: Any) -> Trainer:
+    """A trainer, of one of several networks, that writes and says nothing by itself.
+
+    Raises:
+        ConfigError: one that needs several processes.
+    """
+    trainer = instantiate(
+        cfg.trainer,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        limit_val_batches=0,
+        **settings,
+    )
+    if trainer.world_size > 1:
+        raise ConfigError("trainer: each of several networks trains in one process; give trainer.devices=1")
+    return trainer
+
+
+class EachEpoch(Callback):
+    """Call a function after every epoch of training."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.function()
 
 
 @contextmanager

@@ -3,21 +3,18 @@
 The first leads: it owns the run's folder, the labels, the logger, the screen, the test and the report. The others
 follow: they take their share of every batch, say nothing, and end when the fit does. A follower that the first starts
 (`mhipnn.training.follower`) is given the configuration of this one run, so that sweeps and scripts work as with one
-process; its output goes to a file that is read only if it dies.
+process.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from lightning.fabric.plugins.environments import (
@@ -30,12 +27,12 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import distributed
 
-from .. import errors
 from ..data.pool import available_cpus
 from ..errors import ConfigError
+from .children import Child
 
 READY = "ready"
 _PATIENCE = 5.0  # seconds to learn who died after a connection was lost, or to lose it after somebody died
@@ -116,13 +113,12 @@ class _Followers:
         world = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
         if trainer.num_nodes > 1:
             raise ConfigError("trainer.num_nodes: several machines need torchrun or srun to start the command on each")
-        self._job = json.dumps(OmegaConf.to_container(cfg, resolve=True))
+        self._cfg = cfg
         self._variables = {
             "MASTER_ADDR": world.main_address,
             "MASTER_PORT": str(world.main_port),
             "WORLD_SIZE": str(trainer.world_size),
             "NODE_RANK": "0",
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # what a script can import
         }
         self._n = trainer.world_size
         self._followers: list[Follower] = []
@@ -133,7 +129,7 @@ class _Followers:
         threads = {"OMP_NUM_THREADS": str(max(1, available_cpus() // self._n))}
         variables = threads | os.environ | self._variables
         try:
-            self._followers += [Follower(rank, self._job, variables) for rank in range(1, self._n)]
+            self._followers += [Follower(rank, self._cfg, variables) for rank in range(1, self._n)]
             for follower in self._followers:
                 follower.await_ready()
         except BaseException:
@@ -186,63 +182,19 @@ class _Followers:
             follower.end()
 
 
-class Follower:
-    """One process of `mhipnn.training.follower`; it ends when its standard input does, that is with this process."""
+class Follower(Child):
+    """One process of `mhipnn.training.follower`."""
 
-    def __init__(self, rank: int, job: str, variables: dict[str, str]) -> None:
-        self._rank = rank
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mhipnn.training.follower"],
-            env=variables | {"LOCAL_RANK": str(rank)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            start_new_session=True,  # Ctrl-C in the terminal is for the first process
-        )
-        with suppress(BrokenPipeError):
-            print(job, file=self._process.stdin, flush=True)
+    def __init__(self, rank: int, cfg: DictConfig, variables: Mapping[str, str]) -> None:
+        name = f"process {rank} of this training"
+        super().__init__("mhipnn.training.follower", name, cfg, {**variables, "LOCAL_RANK": str(rank)})
 
     def await_ready(self) -> None:
         """Return when it is about to join; a mistake found until then is raised here."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line.strip() != READY:
+        line = self.told()
+        if line != READY:
             self._process.wait()
             raise self.failure(line)
-
-    def failed(self) -> bool:
-        return bool(self._process.poll())
-
-    def failure(self, told: str = "") -> BaseException:
-        """What it told before it ended, as an exception of this process."""
-        assert self._process.stdout is not None
-        told = told or self._process.stdout.read()
-        self._log.seek(0)
-        log = self._log.read().strip()
-        if not told.strip():
-            code = self._process.returncode
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            return RuntimeError(f"process {self._rank} of this training {how}" + (f"; it said:\n{log}" if log else ""))
-        report = json.loads(told)
-        if report["kind"] == "KeyboardInterrupt":
-            return KeyboardInterrupt()
-        mistake = getattr(errors, report["kind"], None)
-        if mistake is not None:
-            return mistake(report["message"])
-        return RuntimeError(f"process {self._rank} of this training failed:\n{report['message']}")
-
-    def wait(self) -> None:
-        if self._process.wait():
-            raise self.failure()
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._log):
-            with suppress(BrokenPipeError):
-                stream.close()  # type: ignore[union-attr]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from .report import Report, collect_metrics
 from .task import SpinTask
 
 
-def run(cfg: DictConfig) -> dict[str, float]:
+def run(cfg: DictConfig, more: Sequence[Callback] = ()) -> dict[str, float]:
     """Train, test and roll out one model; everything that comes of it lies in the run's folder.
 
     Args:
         cfg: as composed from ``conf/train.yaml``.
+        more: callbacks beside those of the configuration.
 
     Returns:
         The numbers of metrics.json.
@@ -62,7 +63,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             data.setup()
             require_species(model, data)
         task = make_task(cfg, model, data, record)
-        callbacks = _callbacks(cfg, folder)
+        callbacks = [*_callbacks(cfg, folder), *more]
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}

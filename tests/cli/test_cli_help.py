@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": ("data", "launcher"),
     "evaluate": (),
     "simulate": ("system", "potential", "dynamics"),
+    "ensemble": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "launcher"),
     "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),
 }
 
@@ -42,7 +43,7 @@ finally:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The five pages, each from a process of its own in an empty folder that stays empty."""
+    """The six pages, each from a process of its own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
     pages = {}
     for name in COMMANDS:

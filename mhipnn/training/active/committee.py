@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback
 from omegaconf import DictConfig
 
 from ...data.base_module import LabelledDataModule
+from ...data.derived import DerivedData
 from ...data.labelled import LabelledConfigurations, concatenate
 from ...data.statistics import Statistics
-from ...errors import ConfigError
 from ...nn.checkpoint import load_model, save_model
-from ...potential import Potential
-from ..parts import build_model, describe, interruptible, make_task
+from ..parts import EachEpoch, build_model, describe, interruptible, make_task, quiet_trainer
 
 
-class EnlargedData(LabelledDataModule):
+class EnlargedData(DerivedData):
     """A dataset with more training labels, and with the scales that it had before.
 
     Networks that go on from their last weights keep the scale and the offset of their energy; the terms of the loss
@@ -28,32 +26,15 @@ class EnlargedData(LabelledDataModule):
     """
 
     def __init__(self, start: LabelledDataModule, added: Sequence[LabelledConfigurations]) -> None:
-        dtype = str(start.dtype).removeprefix("torch.")
-        super().__init__(start.name, start.cutoff, start.batch_size, dtype, start.shuffle_seed)
-        self.start = start
+        super().__init__(start)
         self.added = list(added)
-
-    @property
-    def split_names(self) -> tuple[str, ...]:
-        return self.start.split_names
-
-    @property
-    def location(self) -> str:
-        return self.start.location
 
     @property
     def statistics(self) -> Statistics:
         return self.start.statistics
 
-    def read_split(self, split: str) -> LabelledConfigurations:
-        labelled = self.start.labelled(split)
-        return concatenate([labelled, *self.added]) if split == "train" else labelled
-
-    def potential(self) -> Potential | None:
-        return self.start.potential()
-
-    def record(self) -> dict[str, Any]:
-        return self.start.record()
+    def changed(self, train: LabelledConfigurations) -> LabelledConfigurations:
+        return concatenate([train, *self.added])
 
 
 def train_member(
@@ -79,37 +60,10 @@ def train_member(
     lightning.seed_everything(seed, verbose=False)
     model = build_model(cfg) if last is None else load_model(last)[0]
     record = describe(cfg, data)
-    callbacks: list[Callback] = [_Epochs(on_epoch)]
+    callbacks: list[Callback] = [EachEpoch(on_epoch)]
     if cfg.averaging is not None:
         callbacks.append(instantiate(cfg.averaging))
     trainer = quiet_trainer(cfg, max_epochs=epochs, callbacks=callbacks, default_root_dir=str(path.parent))
     with interruptible():
         trainer.fit(make_task(cfg, model, data, record), datamodule=data)
     save_model(path, model, record)
-
-
-def quiet_trainer(cfg: DictConfig, **settings: Any) -> Trainer:
-    """A trainer that writes and says nothing by itself.
-
-    Raises:
-        ConfigError: several processes, which cannot share the rounds between trainings.
-    """
-    trainer = instantiate(
-        cfg.trainer,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        limit_val_batches=0,
-        **settings,
-    )
-    if trainer.world_size > 1:
-        raise ConfigError("trainer: active learning trains in one process; give trainer.devices=1")
-    return trainer
-
-
-class _Epochs(Callback):
-    def __init__(self, on_epoch: Callable[[], None]) -> None:
-        self.on_epoch = on_epoch
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_epoch()

@@ -22,13 +22,14 @@ from ...data.launchers.base import Launcher
 from ...data.readers import read_files
 from ...data.states import State, label_states
 from ...data.writers import write_labels
-from ...nn.checkpoint import load_potential
+from ...nn.checkpoint import load_network
 from ...nn.network_potential import NetworkPotential
 from ...potential import torque
 from ...run_folder import RunFolder, write_json
+from ..parts import quiet_trainer
 from .accuracy import NUMBERS, Yardstick
 from .acquisition import choose
-from .committee import EnlargedData, quiet_trainer, train_member
+from .committee import EnlargedData, train_member
 from .pool import quench_states, random_states, torques_of
 from .settings import START, Arm, Settings
 
@@ -176,7 +177,7 @@ class ActiveLearning:
         return label_states(self.data.definition, states, self.launcher)
 
     def _networks(self, stage: Stage) -> list[NetworkPotential]:
-        return [load_potential(path, self.device) for path in stage.checkpoints]
+        return [load_network(path, self.device) for path in stage.checkpoints]
 
     def _finished(self, stage: Stage, arm: Arm | None, number: int) -> Stage:
         """The stage with its numbers, measured if they are not there; their file is the last of a stage."""

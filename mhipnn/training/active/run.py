@@ -21,8 +21,7 @@ from ...data.launchers.processes import Processes
 from ...data.writers import write_labels
 from ...errors import ConfigError
 from ...run_folder import RunFolder
-from ..parts import build_model, quiet_lightning, require_species
-from .committee import quiet_trainer
+from ..parts import build_model, quiet_lightning, quiet_trainer, require_species
 from .loop import ActiveLearning, Report, Stage
 from .report import Row, draw, print_table, write_csv
 from .settings import START, Settings

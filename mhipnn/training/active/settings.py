@@ -14,6 +14,7 @@ from ... import registry
 from ...dynamics.quench import Quench
 from ...dynamics.sampling import QuenchSnapshots
 from ...errors import ConfigError, suggest
+from ..parts import whole_number
 from .acquisition import Acquisition
 from .pool import KINDS
 
@@ -59,10 +60,10 @@ class Settings:
             raise ConfigError(f"dynamics: active learning runs quenches, got {type(quench).__name__}")
         if not isinstance(cfg.seed, int) or isinstance(cfg.seed, bool) or cfg.seed < 0:
             raise ConfigError(f"seed={cfg.seed}: give a whole number >= 0")
-        _count("trainer.max_epochs", cfg.trainer.max_epochs)
-        counts = {name: _count(name, cfg[name]) for name in _COUNTS}
-        pool = {name: _count(f"pool.{name}", cfg.pool[name]) for name in ("realisations", "replicas")}
-        rollout = _count("rollout.n_realisations", cfg.rollout.n_realisations)
+        whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
+        counts = {name: whole_number(name, cfg[name]) for name in _COUNTS}
+        pool = {name: whole_number(f"pool.{name}", cfg.pool[name]) for name in ("realisations", "replicas")}
+        rollout = whole_number("rollout.n_realisations", cfg.rollout.n_realisations)
         try:
             snapshots = QuenchSnapshots(tuple(cfg.pool.times), quench)
         except (ConfigError, TypeError, ValueError) as error:
@@ -121,9 +122,3 @@ def _acquisition(arm: str, name: str, members: int) -> Acquisition:
             f"more; give members={acquisition.min_members} at least, or another acquisition"
         )
     return acquisition
-
-
-def _count(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name}={value}: expected a whole number >= 1")
-    return value
