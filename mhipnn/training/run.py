@@ -29,6 +29,7 @@ from .parts import build_model, describe, interruptible, make_task, quiet_lightn
 from .predictions import predict
 from .report import Report, collect_metrics
 from .task import SpinTask
+from .transfer import take_weights
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -62,13 +63,16 @@ def run(cfg: DictConfig) -> dict[str, float]:
             data.setup()
             require_species(model, data)
         task = make_task(cfg, model, data, record)
+        last = _last_checkpoint(folder)
+        if cfg.init_from is not None and last is None:
+            take_weights(model, record, cfg.init_from)
         callbacks = _callbacks(cfg, folder)
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}
             trainer = _trainer(cfg, **shared)
             with clock("fit"), interruptible(), processes.together(trainer, cfg):
-                _fit(trainer, task, data, _last_checkpoint(folder))
+                _fit(trainer, task, data, last)
             # Read back what a user will load, so that the numbers are those of the file.
             model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
             trainer = _alone(trainer, cfg, **shared)
