@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ from .task import SpinTask
 from .transfer import take_weights
 
 
-def run(cfg: DictConfig) -> dict[str, float]:
+def run(cfg: DictConfig, more_callbacks: Sequence[Callback] = ()) -> dict[str, float]:
     """Train, test and roll out one model; everything that comes of it lies in the run's folder.
 
     Args:
         cfg: as composed from ``conf/train.yaml``.
+        more_callbacks: beside those of the configuration, in this process.
 
     Returns:
         The numbers of metrics.json.
@@ -66,7 +67,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         last = _last_checkpoint(folder)
         if cfg.init_from is not None and last is None:
             take_weights(model, record, cfg.init_from)
-        callbacks = _callbacks(cfg, folder)
+        callbacks = [*_callbacks(cfg, folder), *more_callbacks]
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}
