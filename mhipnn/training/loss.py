@@ -45,6 +45,43 @@ class Torque(LossTerm):
         return _mean_square(prediction.torque - target, statistics.torque_rms)
 
 
+class TorqueHuber(LossTerm):
+    r"""As :class:`Torque` for small errors, but large ones count linearly: mean_i h(x_i) with
+
+    .. math:: x_i^2 = |\Delta\tau_i|^2 / 3 \tau_{rms}^2, \quad h(x) = x^2 \ (x \le \delta), \quad
+        h(x) = 2 \delta x - \delta^2 \ (x > \delta).
+
+    The length of the error decides, not its components, so that no direction in spin space is preferred.
+
+    Args:
+        weight: its weight in the sum, >= 0.
+        delta: where squares end, > 0, in units of the rms torque.
+    """
+
+    def __init__(self, weight: float = 1.0, delta: float = 1.0) -> None:
+        super().__init__(weight)
+        if not delta > 0:
+            raise ConfigError(f"loss term 'huber': expected delta > 0, got {delta}")
+        self.delta = float(delta)
+
+    def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
+        error = prediction.torque - torch.linalg.cross(graph.spins, graph.field)
+        square = (error / (statistics.torque_rms or 1.0)).square().mean(-1)
+        # The root is taken of large errors alone: its derivative at zero is infinite.
+        linear = 2 * self.delta * square.clamp(min=self.delta**2).sqrt() - self.delta**2
+        return torch.where(square <= self.delta**2, square, linear).mean()
+
+
+class Tangential(LossTerm):
+    """Mean square error of the part of B_i that is perpendicular to S_i, over its mean square.
+
+    Of unit spins it is `Torque`; of spins of variable length it does not count long ones more.
+    """
+
+    def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
+        return _mean_square(tangential(graph.spins, prediction.field - graph.field), statistics.tangential_rms)
+
+
 class Field(LossTerm):
     """Mean square error of B_i, its radial convention included, over its mean square."""
 
@@ -94,6 +131,12 @@ def sites_per_graph(graph: SpinGraph) -> Tensor:
     if getattr(graph, "ptr", None) is None:
         return torch.tensor([graph.num_nodes], device=graph.spins.device)
     return graph.ptr.diff()
+
+
+def tangential(spins: Tensor, field: Tensor) -> Tensor:
+    """B_i - S_i (S_i.B_i) / S_i^2, (N, 3); the whole field where there is no spin."""
+    length2 = spins.square().sum(-1, keepdim=True).clamp(min=torch.finfo(spins.dtype).tiny)
+    return field - spins * ((spins * field).sum(-1, keepdim=True) / length2)
 
 
 def _mean_square(error: Tensor, scale: float) -> Tensor:

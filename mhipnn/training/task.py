@@ -16,7 +16,7 @@ from ..data.statistics import Statistics
 from ..errors import ConfigError, NonFiniteError
 from ..nn.checkpoint import CheckpointRecord
 from ..nn.energy_model import EnergyModel, Prediction
-from .loss import LossTerm, sites_per_graph
+from .loss import LossTerm, sites_per_graph, tangential
 from .metrics import Accuracy
 from .transfer import blocks_from_the_readout
 
@@ -138,7 +138,7 @@ class SpinTask(LightningModule):
         spins, field = graph.spins.double(), graph.field.double()
         accuracy = self._accuracy(split)
         accuracy["torque"].update(prediction.torque, torch.linalg.cross(spins, field))
-        accuracy["tangential"].update(_tangential(spins, prediction.field.double()), _tangential(spins, field))
+        accuracy["tangential"].update(tangential(spins, prediction.field.double()), tangential(spins, field))
         sites = sites_per_graph(graph)
         accuracy["energy"].update(prediction.energy / sites, graph.energy / sites)
 
@@ -169,8 +169,3 @@ class SpinTask(LightningModule):
             f"training: {where} ({split} split) is not finite in epoch {self.current_epoch}, batch {batch_index} "
             f"(step {self.global_step}); lower optimizer.lr or trainer.gradient_clip_val"
         )
-
-
-def _tangential(spins: Tensor, field: Tensor) -> Tensor:
-    length2 = spins.square().sum(-1, keepdim=True).clamp(min=1e-300)
-    return field - spins * ((spins * field).sum(-1, keepdim=True) / length2)

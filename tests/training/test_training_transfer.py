@@ -11,7 +11,7 @@ from torch import nn
 from mhipnn.config import compose_config
 from mhipnn.errors import CheckpointError, ConfigError
 from mhipnn.nn.bp import BP
-from mhipnn.nn.checkpoint import CheckpointRecord, load_model, save_model
+from mhipnn.nn.checkpoint import CheckpointRecord, load_model, load_potential, save_model
 from mhipnn.nn.heisenberg import Heisenberg
 from mhipnn.nn.mhip import MHIP
 from mhipnn.nn.mhip_ts import MHIPTS
@@ -90,6 +90,20 @@ def test_a_resumed_fine_tuning_does_not_go_back_to_where_it_came_from(train, sou
         one, other = (outcome.checkpoint(name)["state_dict"] for outcome in (whole, resumed))
         for key, value in one.items():
             torch.testing.assert_close(other[key], value, rtol=1e-10, atol=1e-10)
+
+
+def test_last_epochs_in_float64_leave_a_checkpoint_like_any_other(train, source, tmp_path):
+    outcome = train(tmp_path, "experiment=float64", f"init_from={source.folder}", "trainer.max_epochs=1")
+    assert outcome.error is None
+    assert load_potential(outcome.folder / "checkpoints" / "best.ckpt").dtype == torch.float64
+    content = outcome.checkpoint("last")
+    floats = [value for value in content["state_dict"].values() if value.is_floating_point()]
+    floats += [v for state in content["optimizer_states"][0]["state"].values() for k, v in state.items() if k != "step"]
+    floats += content["current_model_state"].values()
+    assert {value.dtype for value in floats} == {torch.float64}
+    old, new = source.checkpoint("best")["state_dict"], content["state_dict"]
+    moved = max(float((new[name] - old[name].double()).abs().max()) for name in new if name != "model.offset")
+    assert 0 < moved < 2e-3  # a few steps at a small rate, from where the training ended
 
 
 @pytest.mark.parametrize(
