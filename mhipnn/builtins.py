@@ -41,6 +41,8 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
     ("integrator", "rk4", "mhipnn.dynamics.integrators.RK4"),
     ("loss", "torque", "mhipnn.training.loss.Torque"),
+    ("loss", "huber", "mhipnn.training.loss.TorqueHuber"),
+    ("loss", "tangential", "mhipnn.training.loss.Tangential"),
     ("loss", "energy", "mhipnn.training.loss.Energy"),
     ("loss", "field", "mhipnn.training.loss.Field"),
     ("loss", "forces", "mhipnn.training.loss.Forces"),
@@ -106,6 +108,8 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
     ("integrator", "heun"): {},
     ("integrator", "rk4"): {},
     ("loss", "torque"): {"weight": 1.0},
+    ("loss", "huber"): {"weight": 1.0, "delta": 1.0},  # delta in units of the rms torque
+    ("loss", "tangential"): {"weight": 1.0},
     ("loss", "energy"): {"weight": 0.02},
     ("loss", "field"): {"weight": 1.0},
     ("loss", "forces"): {"weight": 0.1},

@@ -179,7 +179,7 @@ def _check_complete(cfg: DictConfig) -> None:
 def _check_types(cfg: DictConfig, config_name: str) -> None:
     """A number stays a number and a switch a switch, before anything is computed with them.
 
-    Settings of the trainer and the logger are left alone: theirs may have several types (``devices=auto``).
+    Settings of trainer, logger and tune are left alone: theirs may have several types (``devices=auto``).
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -190,7 +190,7 @@ def _check_types(cfg: DictConfig, config_name: str) -> None:
     given = [override for override in HydraConfig.get().overrides.task if override[0] not in "+~"]
     choices = [override for override in given if override.partition("=")[0] in groups]
     keys = [override.partition("=")[0] for override in given if override not in choices]
-    keys = [key for key in keys if key.partition(".")[0] not in ("trainer", "logger")]
+    keys = [key for key in keys if key.partition(".")[0] not in ("trainer", "logger", "tune")]
     if not keys:
         return
     added = [at for at in runtime.config_sources if at.provider not in ("hydra", "main", "schema")]

@@ -48,6 +48,48 @@ class Torque(LossTerm):
         return _mean_square_of_spins(prediction.torque - target, statistics.torque_rms, graph)
 
 
+class TorqueHuber(LossTerm):
+    r"""As :class:`Torque` for small errors, but large ones count linearly: mean_i h(x_i) with
+
+    .. math:: x_i^2 = |\Delta\tau_i|^2 / 3 \tau_{rms}^2, \quad h(x) = x^2 \ (x \le \delta), \quad
+        h(x) = 2 \delta x - \delta^2 \ (x > \delta).
+
+    The length of the error decides, not its components, so that no direction in spin space is preferred.
+
+    Args:
+        weight: its weight in the sum, >= 0.
+        delta: where squares end, > 0, in units of the rms torque.
+    """
+
+    mean_over = "spins"
+
+    def __init__(self, weight: float = 1.0, delta: float = 1.0) -> None:
+        super().__init__(weight)
+        if not delta > 0:
+            raise ConfigError(f"loss term 'huber': expected delta > 0, got {delta}")
+        self.delta = float(delta)
+
+    def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
+        error = prediction.torque - torch.linalg.cross(graph.spins, graph.field)
+        square = (error / (statistics.torque_rms or 1.0)).square().mean(-1)
+        # The root is taken of large errors alone: its derivative at zero is infinite.
+        linear = 2 * self.delta * square.clamp(min=self.delta**2).sqrt() - self.delta**2
+        return _mean_of_spins(torch.where(square <= self.delta**2, square, linear), graph)
+
+
+class Tangential(LossTerm):
+    """Mean square error of the part of B_i that is perpendicular to S_i, over its mean square.
+
+    Of unit spins it is `Torque`; of spins of variable length it does not count long ones more.
+    """
+
+    mean_over = "spins"
+
+    def __call__(self, prediction: Prediction, graph: SpinGraph, statistics: Statistics) -> Tensor:
+        error = tangential(graph.spins, prediction.field - graph.field)
+        return _mean_square_of_spins(error, statistics.tangential_rms, graph)
+
+
 class Field(LossTerm):
     """Mean square error of B_i over its mean square; along S_i a convention, unless spins have different lengths."""
 
@@ -107,9 +149,19 @@ def magnetic_sites(graph: SpinGraph) -> Tensor:
 
 
 def _mean_square_of_spins(error: Tensor, scale: float, graph: SpinGraph) -> Tensor:
-    magnetic = magnetic_sites(graph)[:, None].to(error.dtype)
-    squares = (error / (scale or 1.0)).square() * magnetic
-    return squares.sum() / (3 * magnetic.sum()).clamp(min=1)
+    return _mean_of_spins((error / (scale or 1.0)).square().mean(-1), graph)
+
+
+def _mean_of_spins(values: Tensor, graph: SpinGraph) -> Tensor:
+    """Over the sites with a spin; 0 if there is none."""
+    magnetic = magnetic_sites(graph).to(values.dtype)
+    return (values * magnetic).sum() / magnetic.sum().clamp(min=1)
+
+
+def tangential(spins: Tensor, field: Tensor) -> Tensor:
+    """B_i - S_i (S_i.B_i) / S_i^2, (N, 3); the whole field where there is no spin."""
+    length2 = spins.square().sum(-1, keepdim=True).clamp(min=torch.finfo(spins.dtype).tiny)
+    return field - spins * ((spins * field).sum(-1, keepdim=True) / length2)
 
 
 def _mean_square(error: Tensor, scale: float) -> Tensor:

@@ -49,7 +49,8 @@ def make_task(cfg: DictConfig, model: EnergyModel, data: LabelledDataModule, rec
     losses = {name: instantiate(term) for name, term in cfg.loss.items() if term is not None}
     model.fit_scale(data.statistics)
     model.fit_features(data.graphs("train"))
-    return SpinTask(model, losses, data.statistics, instantiate(cfg.optimizer), instantiate(cfg.scheduler), record)
+    optimizer, scheduler = instantiate(cfg.optimizer), instantiate(cfg.scheduler)
+    return SpinTask(model, losses, data.statistics, optimizer, scheduler, record, cfg.get("layer_decay", 1.0))
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

@@ -29,14 +29,15 @@ from .parts import build_model, describe, interruptible, make_task, quiet_lightn
 from .predictions import predict
 from .report import Report, collect_metrics
 from .task import SpinTask
+from .transfer import take_weights
 
 
-def run(cfg: DictConfig, more: Sequence[Callback] = ()) -> dict[str, float]:
+def run(cfg: DictConfig, more_callbacks: Sequence[Callback] = ()) -> dict[str, float]:
     """Train, test and roll out one model; everything that comes of it lies in the run's folder.
 
     Args:
         cfg: as composed from ``conf/train.yaml``.
-        more: callbacks beside those of the configuration.
+        more_callbacks: beside those of the configuration, in this process.
 
     Returns:
         The numbers of metrics.json.
@@ -63,13 +64,16 @@ def run(cfg: DictConfig, more: Sequence[Callback] = ()) -> dict[str, float]:
             data.setup()
             require_species(model, data)
         task = make_task(cfg, model, data, record)
-        callbacks = [*_callbacks(cfg, folder), *more]
+        last = _last_checkpoint(folder)
+        if cfg.init_from is not None and last is None:
+            take_weights(model, record, cfg.init_from)
+        callbacks = [*_callbacks(cfg, folder), *more_callbacks]
         best = _checkpointing(callbacks)
         with _logger(cfg, folder) as logger:
             shared = {"callbacks": callbacks, "logger": logger, "default_root_dir": str(folder.path)}
             trainer = _trainer(cfg, **shared)
             with clock("fit"), interruptible(), processes.together(trainer, cfg):
-                _fit(trainer, task, data, _last_checkpoint(folder))
+                _fit(trainer, task, data, last)
             # Read back what a user will load, so that the numbers are those of the file.
             model.load_state_dict(load_model(best.best_model_path)[0].state_dict())
             trainer = _alone(trainer, cfg, **shared)

@@ -18,11 +18,14 @@ class JointGradients(DDPStrategy):
     """
 
     def configure_ddp(self) -> None:
+        assert self.lightning_module is not None
         parameters = self._parameters()
         values = torch.cat([p.detach().flatten() for p in parameters])
         distributed.broadcast(values, 0)
         for parameter, value in _apart(parameters, values):
             parameter.data.copy_(value)
+        for buffer in self.lightning_module.buffers():  # also what came with the weights of another training
+            distributed.broadcast(buffer, 0)
 
     def post_backward(self, closure_loss: Tensor) -> None:
         parameters = self._parameters()

@@ -16,8 +16,9 @@ from ..data.statistics import Statistics
 from ..errors import ConfigError, NonFiniteError
 from ..nn.checkpoint import CheckpointRecord
 from ..nn.energy_model import EnergyModel, Prediction
-from .loss import LossTerm, magnetic_sites, sites_per_graph
+from .loss import LossTerm, magnetic_sites, sites_per_graph, tangential
 from .metrics import Accuracy
+from .transfer import blocks_from_the_readout
 
 SPLITS = ("val", "test", "size")
 _OBSERVABLES = ("torque", "tangential", "energy")
@@ -33,6 +34,7 @@ class SpinTask(LightningModule):
         optimizer: parameters -> optimiser.
         scheduler: (optimiser, total_steps=...) -> schedule stepped after every optimiser step.
         record: what a checkpoint needs to rebuild the model.
+        layer_decay: learning rate of a block over that of the next, in (0, 1]: the last block has the optimiser's.
     """
 
     def __init__(
@@ -43,8 +45,11 @@ class SpinTask(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         record: CheckpointRecord,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 < layer_decay <= 1:
+            raise ConfigError(f"layer_decay={layer_decay}: expected a number above 0 and at most 1")
         if not any(term.weight > 0 for term in losses.values()):
             raise ConfigError("loss: every term has weight 0; give at least one a positive weight")
         self.model = model
@@ -53,6 +58,7 @@ class SpinTask(LightningModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.record = record
+        self.layer_decay = layer_decay
         self.needs_forces = any(term.needs_forces and term.weight > 0 for term in losses.values())
         self._sums: Tensor | None = None  # of the terms of this epoch, and how many graphs they stand for
         # Not submodules: averaging and clipping would walk through them at every step.
@@ -86,9 +92,17 @@ class SpinTask(LightningModule):
                 self.log_dict(self._collect(split))
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.model.parameters())
+        optimizer = self._make_optimizer()
         scheduler = self.make_scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _make_optimizer(self) -> Optimizer:
+        if self.layer_decay == 1:
+            return self.make_optimizer(self.model.parameters())
+        optimizer = self.make_optimizer([{"params": block} for block in blocks_from_the_readout(self.model)])
+        for distance, group in enumerate(optimizer.param_groups):
+            group["lr"] *= self.layer_decay**distance
+        return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mhipnn"] = self.record.to_dict()
@@ -127,7 +141,7 @@ class SpinTask(LightningModule):
         spins, field, learned = (x[magnetic].double() for x in (graph.spins, graph.field, prediction.field))
         accuracy = self._accuracy(split)
         accuracy["torque"].update(prediction.torque[magnetic], torch.linalg.cross(spins, field))
-        accuracy["tangential"].update(_tangential(spins, learned), _tangential(spins, field))
+        accuracy["tangential"].update(tangential(spins, learned), tangential(spins, field))
         if self.model.spin_length:
             accuracy["longitudinal"].update(_longitudinal(spins, learned), _longitudinal(spins, field))
         sites = sites_per_graph(graph)
@@ -166,8 +180,3 @@ class SpinTask(LightningModule):
 def _longitudinal(spins: Tensor, field: Tensor) -> Tensor:
     """S_i.B_i / |S_i| of sites with a spin, (N,)."""
     return (spins * field).sum(-1) / spins.norm(dim=-1)
-
-
-def _tangential(spins: Tensor, field: Tensor) -> Tensor:
-    length2 = spins.square().sum(-1, keepdim=True).clamp(min=1e-300)
-    return field - spins * ((spins * field).sum(-1, keepdim=True) / length2)
