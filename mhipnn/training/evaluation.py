@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -18,17 +19,21 @@ from ..errors import CheckpointError, ConfigError
 from ..nn.checkpoint import CheckpointRecord, checkpoint_paths, load_potential
 from ..nn.ensemble import EnsemblePotential
 from ..nn.network_potential import NetworkPotential
+from ..potential import Potential
 from ..run_folder import write_json
 from .ensemble.predictions import predict_ensemble
 from .ensemble.report import EnsembleReport
 from .predictions import Predictions, predict
+from .report import rollout_figures
+from .rollout import LLGRollout
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Measure a checkpoint, or an ensemble of them, on the held-out splits; labels are made if they are not there.
 
     Args:
-        cfg: as composed from ``conf/evaluate.yaml``: ``checkpoint``, ``output``, ``data_root``.
+        cfg: as composed from ``conf/evaluate.yaml``: ``checkpoint``, ``output``, ``data_root``, ``rollout``,
+            ``dynamics``.
 
     Returns:
         The numbers of metrics.json, by "<split>/<name>".
@@ -51,6 +56,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
         metrics = _measure_ensemble(potential, data, output, f"{len(paths)} networks on {data.name}")
     else:
         metrics = _measure(potential, data, output, f"{record.model} on {data.name}")
+    if cfg.rollout is not None:
+        metrics |= _roll_out(potential, data, cfg, output)
+    write_json(output / "metrics.json", metrics)
     Console().print(f"figures and metrics.json in {output}", soft_wrap=True, highlight=False)
     return metrics
 
@@ -63,7 +71,6 @@ def _measure(potential: NetworkPotential, data: LabelledDataModule, output: Path
     for split, p in predictions.items():
         figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split", data.units.energy)
         figures.save(figure, output / f"torque_parity_{split}.png")
-    write_json(output / "metrics.json", metrics)
     _print(predictions, title)
     return metrics
 
@@ -74,9 +81,24 @@ def _measure_ensemble(
     report = EnsembleReport(predict_ensemble(potential, data), data.units.energy)
     metrics = report.metrics()
     report.draw(output)
-    write_json(output / "metrics.json", metrics)
     report.print(metrics, title, Console())
     return metrics
+
+
+def _roll_out(potential: Potential, data: LabelledDataModule, cfg: DictConfig, output: Path) -> dict[str, float]:
+    """The same quenches with the exact potential and with the learned one, on realisations of the test split."""
+    exact = None if data.no_rollout else data.potential()
+    if exact is None:
+        raise ConfigError(f"rollout={cfg.rollout}: {data.no_rollout or 'the dataset knows no exact potential'}")
+    data.setup("test")
+    result = LLGRollout(instantiate(cfg.dynamics), cfg.rollout).compare(exact, potential, data)
+    for name, figure in rollout_figures(result).items():
+        figures.save(figure, output / f"{name}.png")
+    table = Table(title=f"quenches of {result.exact.n_replicas} realisations", title_justify="left", show_header=False)
+    for name, value in result.summary().items():
+        table.add_row(name.replace("_", " "), f"{value:.5g}")
+    Console().print(table)
+    return {f"rollout/{name}": value for name, value in result.summary().items()}
 
 
 def _common_record(paths: Sequence[Path]) -> CheckpointRecord:

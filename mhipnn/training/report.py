@@ -90,7 +90,7 @@ class Report:
             if isinstance(callback, History) and callback.rows:
                 made["learning_curves"] = figures.learning_curves(callback.rows)
             if isinstance(callback, LLGRollout) and callback.result is not None:
-                made |= _rollout_figures(callback.result)
+                made |= rollout_figures(callback.result)
         return made
 
     def _print(self) -> None:
@@ -108,7 +108,8 @@ class Report:
             console.print(f"{what:>11}  {where}", soft_wrap=True, highlight=False)
 
 
-def _rollout_figures(result: RolloutComparison) -> dict[str, Figure]:
+def rollout_figures(result: RolloutComparison) -> dict[str, Figure]:
+    """By the name of their file."""
     return {
         "rollout_correlations": figures.rollout_correlations(result),
         "rollout_energy": figures.energy_relaxation({"exact": result.exact, "learned": result.learned}),

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "dynamics")
     + ("launcher",),
     "generate": ("data", "launcher"),
-    "evaluate": (),
+    "evaluate": ("dynamics",),
     "simulate": ("system", "potential", "dynamics"),
     "ensemble": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "launcher"),
     "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),

@@ -77,6 +77,19 @@ def test_evaluate_reproduces_the_run_from_elsewhere(command, trained, labels):
     assert "torque r2" in done.stdout
 
 
+def test_evaluate_quenches_with_both_potentials(command, trained, labels):
+    args = ["rollout=2", "dynamics.duration=1", "dynamics.record_every=1", "dynamics.temperature=0.01"]
+    checkpoint = trained.folder / "checkpoints" / "best.ckpt"
+    done = command("evaluate", f"checkpoint={checkpoint}", f"data_root={labels}", "output=here", *args)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((command.cwd / "here" / "metrics.json").read_text())
+    assert metrics["test/torque_r2"] == pytest.approx(trained.written["test/torque_r2"], rel=1e-9)
+    assert metrics["rollout/realisations"] == 2
+    assert metrics["rollout/own_path_torque_r2_min"] <= metrics["rollout/own_path_torque_r2"] < 1
+    assert "within 1 error" in done.stdout
+    assert (command.cwd / "here" / "rollout_torque.png").exists()
+
+
 LOAD = """
 import json, sys
 import numpy as np
