@@ -16,7 +16,7 @@ class MHIPEQ(MHIPTS):
     the many-spin terms of loops of electrons.
 
     Args:
-        n_hidden: vectors that a site carries.
+        n_carried: vectors that a site carries.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
         n_species, r_inner, spin_length, pair_sensitivities, magnetic: see :class:`MHIPTS`.
     """
@@ -32,7 +32,7 @@ class MHIPEQ(MHIPTS):
         n_vectors: int = 8,
         spin_rank: int = 1,
         bond_rank: int = 2,
-        n_hidden: int = 8,
+        n_carried: int = 8,
         n_species: int = 1,
         r_inner: float = 0.75,
         spin_length: bool = False,
@@ -40,12 +40,12 @@ class MHIPEQ(MHIPTS):
         separate_sensitivities: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
-        if n_hidden < 1 or n_interactions < 2:
+        if n_carried < 1 or n_interactions < 2:
             raise ConfigError(
-                "mhip_eq: need n_hidden >= 1, and n_interactions >= 2 since the last layer hands no vectors on, "
-                f"got n_hidden={n_hidden}, n_interactions={n_interactions}; model=mhip_ts has no hidden vectors"
+                "mhip_eq: need n_carried >= 1, and n_interactions >= 2 since the last layer hands no vectors on, "
+                f"got n_carried={n_carried}, n_interactions={n_interactions}; model=mhip_ts has no hidden vectors"
             )
-        self.n_hidden = n_hidden
+        self.n_carried = n_carried
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
             n_species, r_inner, spin_length, pair_sensitivities, separate_sensitivities, magnetic,

@@ -31,7 +31,7 @@ class MHIPTS(MHIP):
         pair_sensitivities, separate_sensitivities, magnetic: see :class:`MHIP`.
     """
 
-    n_hidden = 0
+    n_carried = 0
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class MHIPTS(MHIP):
         )  # fmt: skip
 
     def make_interaction(self, layer: int, n_in: int, n_out: int, n_radial: int, activation: SiLU) -> TensorInteraction:
-        into, out = self.n_hidden * (layer > 0), self.n_hidden * (layer < self._n_layers - 1)
+        into, out = self.n_carried * (layer > 0), self.n_carried * (layer < self._n_layers - 1)
         tensors = self._tensors._replace(n_hidden_in=into, n_hidden_out=out)
         n_messages, separate = self.n_messages(n_radial), self.separate_sensitivities
         return TensorInteraction(n_in, n_out, n_radial, n_messages, tensors, activation, separate)

@@ -31,7 +31,7 @@ class Tensors(NamedTuple):
 
 class SpinTensors(NamedTuple):
     """Of every site: ``spin`` (N, 4 or 9), the components of 1, S_i and its traceless tensor after one another;
-    ``hidden`` (N, 3, n_hidden), the vectors that it carries, or None."""
+    ``hidden`` (N, 3, n_carried), the vectors that it carries, or None."""
 
     spin: Tensor
     hidden: Tensor | None = None

@@ -40,8 +40,8 @@ class TestMHIPTSWithTensors(TestMHIPTS):
 
 
 class TestMHIPEQ(EnergyModelContract):
-    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(n_interactions=3, bond_rank=2, n_hidden=2)
-    changes: ClassVar[dict[str, Any]] = dict(n_interactions=2, n_vectors=4, spin_rank=2, bond_rank=1, n_hidden=3)
+    arguments: ClassVar[dict[str, Any]] = TestMHIPTS.arguments | dict(n_interactions=3, bond_rank=2, n_carried=2)
+    changes: ClassVar[dict[str, Any]] = dict(n_interactions=2, n_vectors=4, spin_rank=2, bond_rank=1, n_carried=3)
 
     def make_model(self, **arguments: Any) -> MHIPEQ:
         return MHIPEQ(**arguments)

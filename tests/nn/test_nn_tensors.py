@@ -180,7 +180,7 @@ def test_impossible_tensors_are_refused(changes):
         MHIPTS(**changes)
 
 
-@pytest.mark.parametrize("changes", [dict(n_hidden=0), dict(n_interactions=1)])
+@pytest.mark.parametrize("changes", [dict(n_carried=0), dict(n_interactions=1)])
 def test_impossible_hidden_vectors_are_refused(changes):
     with pytest.raises(ConfigError, match="mhip_eq"):
         MHIPEQ(**changes)
