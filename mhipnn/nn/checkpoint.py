@@ -193,8 +193,8 @@ def checkpoint_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         best = path / _BEST
         if not best.is_file():
             raise CheckpointError(
-                f"{path}: no such checkpoint but a folder without {_BEST}; give a file, or the folder of a run or of an "
-                "ensemble"
+                f"{path}: no such checkpoint but a folder without {_BEST}; give a file, or the folder of a run or of "
+                "an ensemble"
             )
         return [best]
     members = sorted((path / MEMBERS).glob(f"*/{_BEST}"), key=lambda best: (len(best.parts[-3]), best.parts[-3]))

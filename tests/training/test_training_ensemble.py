@@ -86,14 +86,14 @@ def test_several_processes_a_member_are_refused_before_anything_is_trained(label
 
 
 def subset(labels, tmp_path, number: int, fraction: float = 0.5) -> TrainingSubset:
-    cfg = composed(labels, tmp_path, f"fraction={fraction}", "members=6", "data.dtype=float64")
+    cfg = composed(labels, tmp_path, f"fraction={fraction}", "members=3", "data.dtype=float64")
     return datamodule(member_config(cfg, Settings.of(cfg), number, tmp_path))
 
 
 def test_a_member_sees_whole_realisations_of_its_own_and_the_same_tests(labels, tmp_path):
     whole = datamodule(composed(labels, tmp_path, "data.cutoff=2.2"))
     taken = []
-    for number in range(6):
+    for number in range(3):
         data = subset(labels, tmp_path, number)
         data.prepare_data()
         train = data.labelled("train")
