@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,8 @@ def test_spread_error_and_configurations_by_hand():
     np.testing.assert_allclose(configurations.spread, [1, 2, 3])
     np.testing.assert_allclose(configurations.error, [2, 2, 2])
     assert both.of_sites(2.0).ratio == pytest.approx(2 / (2 * np.sqrt(18 / 4)))
+    empty = EnsemblePredictions([replace(each, offsets=np.array([0, 1, 1, 4])) for each in both.members])
+    np.testing.assert_allclose(empty.of_configurations().spread, [1, np.sqrt(17 / 3)])
 
 
 def test_report_recalibrates_by_the_validation_split_alone():
