@@ -192,7 +192,10 @@ def checkpoint_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
     if not (path / MEMBERS).is_dir():
         best = path / _BEST
         if not best.is_file():
-            raise CheckpointError(f"{path}: a folder without {_BEST}; give that of a run or of an ensemble, or a file")
+            raise CheckpointError(
+                f"{path}: no such checkpoint but a folder without {_BEST}; give a file, or the folder of a run or of "
+                "an ensemble"
+            )
         return [best]
     members = sorted((path / MEMBERS).glob(f"*/{_BEST}"), key=lambda best: (len(best.parts[-3]), best.parts[-3]))
     if not (members and (path / "metrics.json").is_file()):

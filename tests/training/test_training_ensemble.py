@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,14 +87,14 @@ def test_several_processes_a_member_are_refused_before_anything_is_trained(label
 
 
 def subset(labels, tmp_path, number: int, fraction: float = 0.5) -> TrainingSubset:
-    cfg = composed(labels, tmp_path, f"fraction={fraction}", "members=6", "data.dtype=float64")
+    cfg = composed(labels, tmp_path, f"fraction={fraction}", "members=3", "data.dtype=float64")
     return datamodule(member_config(cfg, Settings.of(cfg), number, tmp_path))
 
 
 def test_a_member_sees_whole_realisations_of_its_own_and_the_same_tests(labels, tmp_path):
     whole = datamodule(composed(labels, tmp_path, "data.cutoff=2.2"))
     taken = []
-    for number in range(6):
+    for number in range(3):
         data = subset(labels, tmp_path, number)
         data.prepare_data()
         train = data.labelled("train")
@@ -145,6 +146,8 @@ def test_spread_error_and_configurations_by_hand():
     np.testing.assert_allclose(configurations.spread, [1, 2, 3])
     np.testing.assert_allclose(configurations.error, [2, 2, 2])
     assert both.of_sites(2.0).ratio == pytest.approx(2 / (2 * np.sqrt(18 / 4)))
+    empty = EnsemblePredictions([replace(each, offsets=np.array([0, 1, 1, 4])) for each in both.members])
+    np.testing.assert_allclose(empty.of_configurations().spread, [1, np.sqrt(17 / 3)])
 
 
 def test_report_recalibrates_by_the_validation_split_alone():
