@@ -249,12 +249,14 @@ def test_real_trainings_are_searched_interrupted_and_gone_on_with(monkeypatch, l
 def test_the_space_of_the_file_serves_every_model_of_the_family():
     searched = {
         model: {setting.key for setting in search_space(compose_config("train", ["experiment=tune", f"model={model}"]))}
-        for model in ("mhip", "mhip_ts", "bp", "heisenberg")
+        for model in ("mhip", "mhip_ts", "mhip_eq", "bp", "heisenberg")
     }
     common = {"model.cutoff", "optimizer.lr", "loss.energy.weight"}
     network = {"model.n_features", "model.n_interactions", "model.n_sensitivities"}
     assert searched["mhip"] == common | network
-    assert searched["mhip_ts"] == common | network | {"model.n_vectors"}
+    tensors = {"model.n_vectors", "model.bond_rank"}
+    assert searched["mhip_ts"] == common | network | tensors
+    assert searched["mhip_eq"] == common | network | tensors | {"model.n_carried"}
     assert searched["bp"] == common | {"model.n_radial", "model.n_hidden"}
     assert searched["heisenberg"] == common | {"model.n_sensitivities"}
 
