@@ -34,6 +34,7 @@ class Size:
 
     Args:
         tracks: name -> overrides of every training on it.
+        tried: tracks of the study ``trials``.
         scanned: tracks of the studies ``learning_curve`` and ``cutoff``.
         epochs, realisations: of a training on all labels.
         learning: numbers of training realisations of the learning curves.
@@ -42,6 +43,7 @@ class Size:
     """
 
     tracks: Mapping[str, Overrides]
+    tried: tuple[str, ...]
     scanned: tuple[str, ...]
     epochs: int
     realisations: int
@@ -74,6 +76,7 @@ SIZES: Mapping[str, Size] = {
             "sd_disorder_3d": {**_TINY_SYSTEMS, "data.structure.n_sites": "27"},
             "sd_double_exchange": _TINY_SYSTEMS,
         },
+        tried=("sd_disorder",),
         scanned=("sd_disorder",),
         epochs=6,
         realisations=48,
@@ -90,7 +93,8 @@ SIZES: Mapping[str, Size] = {
             "sd_double_exchange": {},
             EXTERNAL: {"model.cutoff": "3.2", "trainer.max_epochs": "20"},  # 28 neighbours, 90 configurations
         },
-        scanned=("sd_disorder", "sd_disorder_metal"),
+        tried=("sd_disorder", "sd_disorder_metal", "sd_disorder_3d", "sd_double_exchange", EXTERNAL),
+        scanned=("sd_disorder", "sd_disorder_metal", "sd_double_exchange"),
         epochs=14,
         realisations=640,
         learning=(25, 50, 100, 200, 400),
@@ -217,6 +221,7 @@ def studies(size: Size) -> dict[str, Study]:
         "models": Study("Models on every track"),
         "trials": Study(
             "Baselines, each with the same trials",
+            tracks=size.tried,
             models={name: {"model": name} for name in BASELINES},
             axes={"trial": TRIALS},
             overrides=_NO_ROLLOUT,

@@ -49,7 +49,7 @@ def test_every_override_is_one_that_the_command_knows(tmp_path):
 
 def test_a_study_is_the_product_of_its_axes():
     study = Study("", ("b", "a"), {"m": {"model": "m", "x": "0"}}, {"n": {1: {"x": "1"}, 2: {}}}, {"x": "2", "y": "3"})
-    size = accuracy_studies.Size({"a": {"t": "4"}, "b": {}, "c": {}}, (), 7, 1, (), (), (), {"y": "5", "z": "6"})
+    size = accuracy_studies.Size({"a": {"t": "4"}, "b": {}, "c": {}}, (), (), 7, 1, (), (), (), {"y": "5", "z": "6"})
     made = study.trainings(size, seeds=(0, 1), given={"z": "8"})
     assert [(t.seed, *t.labels.values()) for t in made] == [
         (seed, track, "m", n) for seed in (0, 1) for track in "ab" for n in (1, 2)
