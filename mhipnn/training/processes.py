@@ -35,7 +35,7 @@ from ..errors import ConfigError
 from .children import Child
 
 READY = "ready"
-_PATIENCE = 5.0  # seconds to learn who died after a connection was lost, or to lose it after somebody died
+_PATIENCE = 15.0  # seconds to learn who died after a connection was lost, or to lose it after somebody died
 _GRACE = 30.0  # seconds to leave what has been interrupted
 _CHANGED = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")  # by Lightning, in the environment of this process
 
