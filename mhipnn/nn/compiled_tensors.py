@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,8 +97,10 @@ class _TensorBlock(Block):
         self._R, self._Y, n_sites = R, Y, len(z)
         self._plan, self._spans, sizes = _plan(tensors)
         C, width = tensors.n_vectors, int(self._spans[-1, 0] + self._spans[-1, 1] * tensors.n_vectors)
-        self._senders = array(torch.cat([layer.weight for layer in interaction.senders])).copy()
-        self._send_bias = array(torch.cat([layer.bias for layer in interaction.senders])).copy()
+        senders: list[Any] = list(interaction.senders)
+        hidden_senders: list[Any] = list(interaction.hidden_senders)
+        self._senders = array(torch.cat([layer.weight for layer in senders])).copy()
+        self._send_bias = array(torch.cat([layer.bias for layer in senders])).copy()
         self._senders_turned = np.ascontiguousarray(self._senders.T)
         products = _whole(interaction.products.weight, sizes)
         self._products, self._doubled = np.ascontiguousarray(array(products).T), array(2 * products)
@@ -106,7 +109,7 @@ class _TensorBlock(Block):
         self._w, self._of_w = np.empty((n_sites, width), z.dtype), np.empty((n_sites, width), z.dtype)
         self._M, self._of_M = np.empty((n_sites, n_M), z.dtype), np.empty((0, n_M), z.dtype)
         self._H, self._of_H = H, np.empty_like(H)
-        weights = [layer.weight for layer in interaction.hidden_senders]
+        weights = [layer.weight for layer in hidden_senders]
         self._B = array(torch.stack(weights)).copy() if weights else np.empty((len(self._spans), C, 0), z.dtype)
         self._B_turned = np.ascontiguousarray(self._B.transpose(0, 2, 1))
         self._hidden: HiddenVectors | None = None

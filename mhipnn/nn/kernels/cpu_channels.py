@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .compiled import array, bounds, kernel, parallel_shares
 from .cpu_message import results_for
-from .tile import dot, gemm, hadamard, scaled_rows
+from .rows import scaled_rows
+from .tile import dot, gemm, hadamard
 
 
 def message_sum(R: Tensor, Y: Tensor, w: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:

@@ -11,7 +11,8 @@ import numpy as np
 
 from .compiled import in_threads, kernel, shares
 from .cpu_senders import AT_M, AT_PRODUCTS, AT_W, COMPONENTS, FIRST, KIND, ORDER
-from .tile import dot, gemm, hadamard, scaled_rows
+from .rows import scaled_rows
+from .tile import dot, gemm, hadamard
 
 _GROUP = 16  # sites whose products are weighed together
 
