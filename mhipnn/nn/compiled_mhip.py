@@ -43,9 +43,9 @@ class CompiledMHIP:
         features = array(one_hot(neighbours.species, n_species).to(neighbours.distance.dtype))
         self._P = np.zeros((n_sites, l_max + 1, width), features.dtype)
         self._of_P = np.zeros_like(self._P)
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         for (interaction, onsite, readout), s in zip(blocks, couplings, strict=True):
-            self._blocks.append(_Block(interaction, onsite, readout, array(s), features))
+            self._blocks.append(Block(interaction, onsite, readout, array(s), features))
             features = self._blocks[-1].features
 
     def __call__(self, spins: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ class CompiledMHIP:
         return torch.from_numpy(terms), torch.from_numpy(gradient)
 
 
-class _Block:
+class Block:
     """Parameters and buffers of one block; ``z``, the features that it is given, belong to the block before."""
 
     def __init__(
@@ -84,7 +84,13 @@ class _Block:
         self.terms = np.empty(n_sites, z.dtype)
 
     def forward(self, P: np.ndarray, index: np.ndarray, counts: np.ndarray) -> None:
+        self.sum(P, index, counts)
+        self.refine()
+
+    def sum(self, P: np.ndarray, index: np.ndarray, counts: np.ndarray) -> None:
         cpu_layer.message_into(self._s, P, self._z, self._turned, index, counts, self._message)
+
+    def refine(self) -> None:
         cpu_refinement.refine(self._message, self._z, self._parameters, self._given, self.features, self.terms)
 
     def backward(
@@ -100,6 +106,10 @@ class _Block:
         """Derivatives by P, into ``of_P``, and by the features before, which are returned."""
         of_z = np.empty((len(self._z) if for_z else 0, self._z.shape[1]), P.dtype)
         cpu_refinement.adjoint(of_features, self._parameters, self._given, self._message, of_z)
+        self.add_others(of_z)
         arrays = [self._s, P, self._z, self._V, self._message, index, counts, P[:0], of_P, of_z]
         cpu_layer.adjoint_into(arrays, False, 1, for_z, add_to_P)  # P_0 is a constant
         return of_z
+
+    def add_others(self, of_z: np.ndarray) -> None:
+        """What else the new features enter, added to the derivatives by the message and by z; here nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import hypot, sqrt
 from typing import Any
 
@@ -149,10 +149,15 @@ class MHIP(EnergyModel):
             varying = hypot(statistics.tangential_rms, statistics.radial_std / sqrt(3))  # rms of a component
             self.scale.fill_(varying * statistics.spin_length or 1.0)
 
-    def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIP | None:
+    def compiled(
+        self, neighbours: Neighbourhood, couplings: list[Tensor]
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         plain = self.all_magnetic and not (self.spin_length or self.separate_sensitivities)
-        if not (plain and on_cpu(neighbours.distance)):
-            return None
+        return self._compiled(neighbours, couplings) if plain and on_cpu(neighbours.distance) else None
+
+    def _compiled(
+        self, neighbours: Neighbourhood, couplings: list[Tensor]
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
         return CompiledMHIP(blocks, self.l_max, self.n_species, neighbours, couplings)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .activation import SiLU
+from .compiled_tensors import CompiledMHIPTS
 from .harmonics import MAX_RANK, harmonics
 from .mhip import MHIP
 from .neighbourhood import Neighbourhood
@@ -94,5 +95,6 @@ class MHIPTS(MHIP):
             terms.append(readout(features))
         return torch.cat(terms, dim=-1)
 
-    def compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> None:
-        return None
+    def _compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIPTS:
+        blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
+        return CompiledMHIPTS(blocks, self.l_max, self.n_species, neighbours, couplings)

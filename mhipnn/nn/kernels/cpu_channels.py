@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .compiled import array, bounds, kernel, parallel_shares
 from .cpu_message import results_for
-from .tile import dot, gemm, hadamard, scaled_rows
+from .rows import scaled_rows
+from .tile import dot, gemm, hadamard
 
 
 def message_sum(R: Tensor, Y: Tensor, w: Tensor, index: Tensor, counts: Tensor, into: Tensor | None = None) -> Tensor:
@@ -76,7 +77,7 @@ def _near(near, R, at_R, w, index, i, n, n_channels, columns):
     """near[k, (q, c)] = R[k, c] w[j(i, k), (q, c)]."""
     for k in range(n):
         at_w, n_rows = index[i, k] * columns, columns // n_channels
-        scaled_rows(near, k * columns, R, at_R + k * n_channels, w, at_w, n_rows, n_channels)
+        scaled_rows(near, k * columns, R, at_R + k * n_channels, w, at_w, n_rows, n_channels, False)
 
 
 @kernel
@@ -112,7 +113,7 @@ def _adjoint(R, Y, w, c, index, counts, of_R, of_Y, of_w, for_R, for_Y, for_w, s
                     flat_of_R, at, flat_w, at_w, n_channels, listened, heard, n_channels, n_channels, n_rows, False
                 )
             if for_w:
-                scaled_rows(near, heard, flat_R, at, listened, heard, n_rows, n_channels)
+                scaled_rows(near, heard, flat_R, at, listened, heard, n_rows, n_channels, False)
         if for_R:
             of_R[i, n:] = 0
         if for_w:  # in a loop of its own: what was just stored in narrow vectors is slow to load in wide ones

@@ -154,27 +154,6 @@ def outer(typing_context, out, out_at, f, f_at, f_step, n_rows, a, a_at, n_colum
 
 
 @intrinsic
-def scaled_rows(typing_context, out, out_at, f, f_at, a, a_at, n_rows, n_columns):
-    """out[r, c] = f[c] a[r, c] on flat arrays, rows one after the other in both; ``out`` may be ``a``."""
-    i = types.intp
-    signature = types.void(out, i, f, i, a, i, i, i)
-
-    def codegen(context, builder, signature, arguments):
-        out_array, o, f_array, q, a_array, p, n_rows, n_columns = arguments
-        to, given = pointer(context, builder, out, out_array), pointer(context, builder, a, a_array)
-        factors, v = pointer(context, builder, f, f_array), Vectors(context, builder, out.dtype)
-        with each_vector(v, n_columns) as (column, mask):
-            factor = v.load(factors, builder.add(q, column), mask)
-            with cgutils.for_range(builder, n_rows) as rows:
-                at = builder.add(column, builder.mul(rows.index, n_columns))
-                value = v.load(given, builder.add(p, at), mask)
-                v.store(builder.fmul(factor, value), to, builder.add(o, at), mask)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
 def combine(typing_context, out, out_at, w, w_at, f, f_at, f_step, n_rows, a, a_at, a_row, n_columns, weighted):
     """out[c] += w[c] sum_r f[r] a[r, c] on flat arrays, with f[r] at f_at + r f_step and a[r, c] at a_at + r a_row + c.
 

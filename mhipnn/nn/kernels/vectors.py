@@ -25,11 +25,11 @@ def _vector_lanes(bits: int) -> int:
 class Vectors:
     """Loads, stores and products of the vectors of one intrinsic."""
 
-    def __init__(self, context: Any, builder: Any, element: Any) -> None:
+    def __init__(self, context: Any, builder: Any, element: Any, lanes: int | None = None) -> None:
         self.builder = builder
         scalar = context.get_value_type(element)
         self.bytes = context.get_abi_sizeof(scalar)
-        self.lanes = _vector_lanes(8 * self.bytes)
+        self.lanes = lanes or _vector_lanes(8 * self.bytes)
         self.type = ir.VectorType(scalar, self.lanes)
         self.zero = self.constant(0.0)
         self._mask = ir.VectorType(ir.IntType(1), self.lanes)
