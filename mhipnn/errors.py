@@ -34,6 +34,10 @@ class NonFiniteError(UserError):
     """A computation met NaN or infinity; the message names the site, the step and the configuration."""
 
 
+class ConvergenceError(UserError):
+    """An iteration did not reach its tolerance; the message names where, how far it came and what to change."""
+
+
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """One clause that helps after a misspelt name: near matches first, else all that is allowed."""
     options = sorted(allowed)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from .integrators import RK4, Heun, Integrator, LLGState
-from .llg import llg_rate, thermal_field
+from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, SphericalMidpoint
+from .llg import angular_velocity, llg_rate, thermal_field
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
 from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
 
 __all__ = [
     "RK4",
+    "SIB",
+    "DepondtMertens",
     "Frame",
     "Heun",
     "Integrator",
@@ -17,8 +19,10 @@ __all__ = [
     "LearnedQuench",
     "Quench",
     "QuenchSnapshots",
+    "SphericalMidpoint",
     "Trajectory",
     "TrajectoryWriter",
+    "angular_velocity",
     "llg_rate",
     "read_trajectory",
     "thermal_field",

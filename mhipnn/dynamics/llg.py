@@ -30,6 +30,24 @@ def llg_rate(spins: torch.Tensor, b: torch.Tensor, damping: float) -> torch.Tens
     return -(precession + damping * torch.linalg.cross(spins, precession)) / (1 + damping**2)
 
 
+def angular_velocity(spins: torch.Tensor, b: torch.Tensor, damping: float) -> torch.Tensor:
+    """omega_i of dS_i/dt = omega_i x S_i:  omega_i = (b_i + alpha S_i x b_i)/(1 + alpha^2),   gamma = 1.
+
+    The equation of :func:`llg_rate`, for integrators that turn spins instead of moving them.
+
+    Args:
+        spins: (..., N, 3).
+        b: (..., N, 3), the field per moment, energy units (hbar = 1).
+        damping: alpha >= 0.
+
+    Returns:
+        (..., N, 3), in units of t0/hbar.
+    """
+    if damping == 0:
+        return b
+    return (b + damping * torch.linalg.cross(spins, b)) / (1 + damping**2)
+
+
 def thermal_field(
     seeds: Sequence[int],
     step: int,
