@@ -18,6 +18,8 @@ from mhipnn.nn.kernels import compiled, cpu_layer, cpu_message, reference
 from mhipnn.nn.message_blocks import message_by_blocks
 from mhipnn.nn.message_sum import message_sum
 from mhipnn.nn.mhip import MHIP
+from mhipnn.nn.mhip_eq import MHIPEQ
+from mhipnn.nn.mhip_ts import MHIPTS
 from mhipnn.nn.neighbourhood import Neighbourhood, neighbourhood
 from mhipnn.nn.network_potential import NetworkPotential
 from mhipnn.nn.sensitivity import Sensitivity
@@ -175,9 +177,11 @@ def test_sensitivities_and_their_derivatives():
     assert torch.autograd.gradcheck(slopes, inputs)
 
 
-def test_derivatives_for_training_do_not_depend_on_what_is_left_out():
+@pytest.mark.parametrize(("kind", "options"), [(MHIP, {}), (MHIPTS, {"n_vectors": 3}), (MHIPEQ, {"n_vectors": 3})])
+def test_derivatives_for_training_do_not_depend_on_what_is_left_out(kind, options):
     """``fields_only`` drops derivatives by spins of derivatives by spins, and nothing that a parameter needs."""
-    model = MHIP(cutoff=2.5, n_features=6, n_sensitivities=4, n_onsite=1).in_precision(torch.float64)
+    torch.manual_seed(0)
+    model = kind(cutoff=2.5, n_features=6, n_sensitivities=4, n_onsite=1, **options).in_precision(torch.float64)
     graph = spin_graph(random_sites(20, 2, rng=0), 2.5, torch.float64)
     gradients = []
     for fields_only in (True, False):
