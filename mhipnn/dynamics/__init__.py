@@ -6,6 +6,7 @@ from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, S
 from .llg import angular_velocity, llg_rate, thermal_field
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
+from .schedules import Schedule
 from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LearnedQuench",
     "Quench",
     "QuenchSnapshots",
+    "Schedule",
     "SphericalMidpoint",
     "Trajectory",
     "TrajectoryWriter",

@@ -12,6 +12,7 @@ from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
 from ..potential import Potential
 from .integrators import Heun, Integrator, LLGState
+from .schedules import Schedule, as_schedule, largest, value_at
 
 Progress = Callable[[int, int], None]
 
@@ -70,16 +71,22 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Quench:
-    """LLG at fixed temperature, damping and time step, recorded every ``record_every`` steps (and at the last one).
+    """LLG at a fixed time step, recorded every ``record_every`` steps (and at the last one).
+
+    Temperature, damping and external field may be schedules. A step takes their values at its middle, which keeps the
+    second order of an integrator (RK4 becomes one of second order while they change); a frame's energy takes the field
+    at its own time.
 
     Args:
         duration: hbar/t0; rounded to a whole number of steps.
         time_step: hbar/t0.
-        damping: Gilbert's alpha >= 0.
-        temperature: kT >= 0 of the spin bath, energy units.
+        damping: Gilbert's alpha >= 0, or a schedule of it.
+        temperature: kT >= 0 of the spin bath, energy units, or a schedule of it.
         record_every: steps between two recorded frames.
         integrator: a :class:`mhipnn.dynamics.integrators.Integrator`.
-        external_field: B_ext, three numbers (energy units; energy -mu_i B_ext.S_i), or None.
+        external_field: B_ext, three numbers (energy units; energy -mu_i B_ext.S_i), a schedule of them, or None.
+
+    A schedule is one of :mod:`mhipnn.dynamics.schedules` or a mapping ``{schedule: NAME, ...}`` with its arguments.
 
     Raises:
         ConfigError: a number out of its range.
@@ -87,11 +94,11 @@ class Quench:
 
     duration: float
     time_step: float
-    damping: float = 0.1
-    temperature: float = 0.0
+    damping: float | Schedule = 0.1
+    temperature: float | Schedule = 0.0
     record_every: int = 1
     integrator: Integrator = field(default_factory=Heun)
-    external_field: tuple[float, float, float] | None = None
+    external_field: tuple[float, float, float] | Schedule | None = None
 
     def __post_init__(self) -> None:
         for name in ("duration", "time_step"):
@@ -100,15 +107,12 @@ class Quench:
         if self.time_step > self.duration:
             raise ConfigError(f"quench: time_step {self.time_step} is longer than the duration {self.duration}")
         for name in ("damping", "temperature"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ConfigError(f"quench: {name} is {getattr(self, name)}; it must be a number >= 0")
+            object.__setattr__(self, name, as_schedule(f"quench: {name}", getattr(self, name)))
         if int(self.record_every) != self.record_every or self.record_every < 1:
             raise ConfigError(f"quench: record_every is {self.record_every}; it must be a whole number of steps >= 1")
         if self.external_field is not None:
-            vector = np.asarray(self.external_field, float)
-            if vector.shape != (3,) or not np.isfinite(vector).all():
-                raise ConfigError(f"quench: external_field is {self.external_field}; give three finite numbers or null")
-            object.__setattr__(self, "external_field", tuple(vector.tolist()))
+            field = as_schedule("quench: external_field", self.external_field, vector=True)
+            object.__setattr__(self, "external_field", field)
 
     @property
     def n_steps(self) -> int:
@@ -155,9 +159,6 @@ class Quench:
         force = potential.prepare(configs)
         device, dtype = force.device, force.dtype
         moments = torch.from_numpy(np.stack([config.moments for config in configs])).to(device, dtype)
-        external = None
-        if self.external_field is not None:
-            external = torch.tensor(self.external_field, device=device, dtype=dtype)
         spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(device, dtype)
         state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
         wanted = set(self.recorded_steps if steps is None else steps)
@@ -166,12 +167,13 @@ class Quench:
             if state.step in wanted:
                 # The step that follows uses this evaluation: recording costs nothing.
                 state = state.evaluated(force)
-                yield self._frame(state, moments, external)
+                yield self._frame(state, moments)
             if state.step >= last:
                 return
-            state = self.integrator.step(
-                state, force, self.time_step, self.damping, self.temperature, moments, external
-            )
+            middle = (state.step + 0.5) * self.time_step
+            damping, temperature = value_at(self.damping, middle), value_at(self.temperature, middle)
+            external = self._external(middle, moments)
+            state = self.integrator.step(state, force, self.time_step, damping, temperature, moments, external)
             if progress is not None:
                 progress(state.step, last)
 
@@ -185,7 +187,7 @@ class Quench:
         sizes = sorted({config.n_sites for config in configs})
         if len(sizes) > 1:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
-        if self.temperature > 0 and self.damping > 0:
+        if largest(self.temperature) > 0 and largest(self.damping) > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
             deviation = np.where(length > 0, np.abs(length - 1), 0.0)  # where there is no spin, nothing moves
             if deviation.max() > 1e-5:
@@ -196,10 +198,17 @@ class Quench:
                     "temperature 0"
                 )
 
-    def _frame(self, state: LLGState, moments: torch.Tensor, external: torch.Tensor | None) -> Frame:
+    def _external(self, time: float, like: torch.Tensor) -> torch.Tensor | None:
+        """B_ext (3,) at a time, with the device and dtype of ``like``."""
+        if self.external_field is None:
+            return None
+        return torch.tensor(value_at(self.external_field, time), device=like.device, dtype=like.dtype)
+
+    def _frame(self, state: LLGState, moments: torch.Tensor) -> Frame:
         if state.energy is None or state.field is None:
             raise RuntimeError("a frame needs an evaluated state")
         energies, spins = _numpy(state.energy), _numpy(state.spins)
+        external = self._external(state.step * self.time_step, moments)
         if external is not None:
             energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
         if not np.isfinite(energies).all():
