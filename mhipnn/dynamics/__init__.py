@@ -9,6 +9,7 @@ from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
 from .saved_state import SavedState
+from .schedules import Schedule
 from .trajectory import TrajectoryReader, read_trajectory
 from .trajectory_writer import TrajectoryWriter, write_trajectory
 
@@ -26,6 +27,7 @@ __all__ = [
     "Quench",
     "QuenchSnapshots",
     "SavedState",
+    "Schedule",
     "Simulation",
     "SphericalMidpoint",
     "Trajectory",

@@ -247,7 +247,7 @@ def test_a_full_file_system_loses_nothing(tmp_path, whole):
         process, says = start(place, 2, STEPS)
         *_, error = says
         process.join()
-        assert "cannot be written: No space left on device; its " in error
+        assert "cannot be written: No space left on device; " in error
         back, _ = read_trajectory(place / "trajectory.h5")
         assert len(back.times) > 2
         shutil.copy(place / "trajectory.h5", tmp_path)
