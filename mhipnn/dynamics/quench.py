@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
-from ..potential import Potential
+from ..potential import Potential, frozen_at
 from .integrators import Heun, Integrator, LLGState
 from .schedules import Schedule, as_schedule, largest, value_at
 
@@ -73,7 +73,8 @@ class Trajectory:
 class Quench:
     """LLG at a fixed time step, recorded every ``record_every`` steps (and at the last one).
 
-    Temperature, damping and external field may be schedules. A step takes their values at its middle, which keeps the
+    Temperature, damping and external field may be schedules, and a potential may change in time
+    (:func:`mhipnn.potential.frozen_at`). A step takes their values at its middle, which keeps the
     second order of an integrator (RK4 becomes one of second order while they change); a frame's energy takes the field
     at its own time.
 
@@ -166,14 +167,18 @@ class Quench:
         while True:
             if state.step in wanted:
                 # The step that follows uses this evaluation: recording costs nothing.
-                state = state.evaluated(force)
+                now = frozen_at(force, state.step * self.time_step)
+                state = state.evaluated(now)
                 yield self._frame(state, moments)
+                if now is not force:  # the field of this instant is not that of the step
+                    state = replace(state, energy=None, field=None)
             if state.step >= last:
                 return
             middle = (state.step + 0.5) * self.time_step
             damping, temperature = value_at(self.damping, middle), value_at(self.temperature, middle)
             external = self._external(middle, moments)
-            state = self.integrator.step(state, force, self.time_step, damping, temperature, moments, external)
+            then = frozen_at(force, middle)
+            state = self.integrator.step(state, then, self.time_step, damping, temperature, moments, external)
             if progress is not None:
                 progress(state.step, last)
 
@@ -189,7 +194,8 @@ class Quench:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
         if largest(self.temperature) > 0 and largest(self.damping) > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
-            deviation = np.where(length > 0, np.abs(length - 1), 0.0)  # where there is no spin, nothing moves
+            moves = (length > 0) & (np.array([config.moments for config in configs]) > 0)
+            deviation = np.where(moves, np.abs(length - 1), 0.0)
             if deviation.max() > 1e-5:
                 replica, site = np.unravel_index(deviation.argmax(), length.shape)
                 raise InputError(
