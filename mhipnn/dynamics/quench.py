@@ -11,7 +11,7 @@ import torch
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
-from ..potential import FrozenPotential, Potential
+from ..potential import FrozenPotential, Potential, frozen_at
 from .integrators import Heun, Integrator, LLGState
 from .schedules import Schedule, as_schedule, largest, value_at
 
@@ -78,7 +78,8 @@ class Trajectory:
 class Quench:
     """LLG at a fixed time step, recorded every ``record_every`` steps (and at the last one).
 
-    Temperature, damping and external field may be schedules. A step takes their values at its middle, which keeps the
+    Temperature, damping and external field may be schedules, and a potential may change in time
+    (:func:`mhipnn.potential.frozen_at`). A step takes their values at its middle, which keeps the
     second order of an integrator (RK4 becomes one of second order while they change); a frame's energy takes the field
     at its own time.
 
@@ -202,14 +203,20 @@ class Quench:
         last = max(wanted)
         while True:
             if state.step in wanted:
-                state = state.evaluated(force)
-            yield state
+                now = frozen_at(force, state.step * self.time_step)
+                state = state.evaluated(now)
+                yield state
+                if now is not force:  # the field of this instant is not that of the step
+                    state = replace(state, energy=None, field=None)
+            else:
+                yield state
             if state.step >= last:
                 return
             middle = (state.step + 0.5) * self.time_step
             damping, temperature = value_at(self.damping, middle), self._temperature(middle, moments.device)
             external = self._external(middle, moments)
-            state = self.integrator.step(state, force, self.time_step, damping, temperature, moments, external)
+            then = frozen_at(force, middle)
+            state = self.integrator.step(state, then, self.time_step, damping, temperature, moments, external)
 
     def _check(self, configs: Sequence[SpinConfiguration], seeds: Sequence[int]) -> None:
         if not configs:
@@ -227,7 +234,8 @@ class Quench:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
         if max(map(largest, self.temperatures)) > 0 and largest(self.damping) > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
-            deviation = np.where(length > 0, np.abs(length - 1), 0.0)  # where there is no spin, nothing moves
+            moves = (length > 0) & (np.array([config.moments for config in configs]) > 0)
+            deviation = np.where(moves, np.abs(length - 1), 0.0)
             if deviation.max() > 1e-5:
                 replica, site = np.unravel_index(deviation.argmax(), length.shape)
                 raise InputError(
