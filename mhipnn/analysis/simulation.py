@@ -95,9 +95,10 @@ def _begun(simulation: Simulation, folder: RunFolder, console: Console, max_memo
     if folder.resumed and simulation.path.exists():
         console.print(f"going on at step {simulation.steps_made()} in {folder.path}", soft_wrap=True)
         return simulation
-    simulation = replace(simulation, groups=groups_within(simulation.potential, simulation.configs, max_memory))
-    if simulation.n_groups > 1:
-        console.print(f"{simulation.n_groups} groups of {simulation.groups[0]} replicas or less, one after the other")
+    groups = groups_within(simulation.potential, simulation.configs, max_memory)
+    simulation = replace(simulation, groups=groups)
+    if len(groups) > 1:
+        console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
     first = slice(0, 1)
     advice = time_step_advice(simulation.quench.of_replicas(first), simulation.potential, simulation.configs[0])
     console.print(f"{'warning: ' if advice.too_long else ''}{advice}", soft_wrap=True, highlight=False)

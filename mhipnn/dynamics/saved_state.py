@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class SavedState:
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises InputError: it cannot be written."""
-        values = {"spins": self.spins, "step": self.step, "time": self.time, "group": self.group}
+        values: dict[str, Any] = {"spins": self.spins, "step": self.step, "time": self.time, "group": self.group}
         try:
             with atomic_path(path) as partial, partial.open("wb") as file:
                 np.savez(file, **values, seeds=np.array(self.seeds, np.uint64))
