@@ -147,7 +147,7 @@ def test_temperatures_and_groups(call, tmp_path):
         (["dynamics.temperature=-1"], "temperature"),
         (["dynamics.temperature=[0.1,-1]"], "temperature 1"),
         (["dynamics.temperature=[]"], "empty list"),
-        (["dynamics.temperature={schedule: rmap, start: 1}"], "ramp"),
+        (["dynamics.temperature={schedule: liner, start: 1}"], "did you mean 'linear'"),
         (["max_memory=much"], "max_memory=much"),
         (["audit=exact"], "audit.reference"),
         (["audit=exat"], "did you mean 'exact'"),

@@ -52,16 +52,16 @@ def trajectory(path, quench, potential, configs, seeds, **options):
 def test_a_replica_is_what_it_is_alone(tmp_path, name, integrator):
     if name == "kpm" and not isinstance(integrator, Heun):
         pytest.skip("takes long")
-    potential, configs = POTENTIALS[name](), configurations()
-    steps = 2 if name == "kpm" else 6
-    temperatures = (0.0, 0.3, Constant(0.1), 0.05)
+    n_replicas, steps = (2, 1) if name == "kpm" else (R, 6)
+    potential, configs = POTENTIALS[name](), configurations(replicas=n_replicas)
+    temperatures = (0.0, 0.3, Constant(0.1), 0.05)[:n_replicas]
     quench = Quench(steps * 0.1, 0.1, 0.2, temperatures, 2, integrator)
-    seeds = list(range(R))
+    seeds = list(range(n_replicas))
     together = trajectory(tmp_path / "all.h5", quench, potential, configs, seeds, deterministic=True)
     batched = trajectory(tmp_path / "batch.h5", quench, potential, configs, seeds)
     np.testing.assert_allclose(batched.spins, together.spins, atol=1e-11)
     np.testing.assert_allclose(batched.energies, together.energies, atol=1e-10)
-    for k in range(R):
+    for k in range(n_replicas):
         alone = replace(quench, temperature=temperatures[k]).run(potential, [configs[k]], [seeds[k]])
         np.testing.assert_array_equal(together.spins[:, k], alone.spins[:, 0])
         np.testing.assert_array_equal(together.energies[:, k], alone.energies[:, 0])
