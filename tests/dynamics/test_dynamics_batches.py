@@ -84,9 +84,9 @@ def test_a_list_of_temperatures_is_one_for_each_replica(tmp_path):
 
 
 def test_groups_fit_into_the_memory():
-    potential, configs = SDModel(J=3.0, filling=1.0), configurations(100, 5)
+    potential, configs = SDModel(J=3.0, filling=1.0), configurations(250, 5)
     one = memory_of_one(potential, configs[0])
-    assert 16 * 200**2 < one < 64 * 16 * 200**2  # at least one complex matrix 2N x 2N, and not many
+    assert 16 * 500**2 < one < 64 * 16 * 500**2  # at least one complex matrix 2N x 2N, and not many
     assert groups_within(potential, configs, 2**40) == [5]
     assert groups_within(potential, configs, 1) == [1, 1, 1, 1, 1]
     assert groups_within(potential, configs, int(2.9 * one))[:1] in ([2], [3], [1])
