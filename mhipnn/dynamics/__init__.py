@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, SphericalMidpoint
+from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
+from .minimise import Minimum, minimise
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
 from .schedules import Schedule
@@ -13,11 +14,13 @@ __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "DormandPrince",
     "Frame",
     "Heun",
     "Integrator",
     "LLGState",
     "LearnedQuench",
+    "Minimum",
     "Quench",
     "QuenchSnapshots",
     "Schedule",
@@ -26,6 +29,7 @@ __all__ = [
     "TrajectoryWriter",
     "angular_velocity",
     "llg_rate",
+    "minimise",
     "read_trajectory",
     "thermal_field",
     "write_trajectory",
