@@ -44,7 +44,7 @@ def test_the_tolerance_bounds_the_error_whatever_the_time_step():
         calls.append(force.calls)
     assert max(errors[:2]) < 20 * 1e-5
     assert errors[2] < 20 * 1e-8
-    assert calls[0] < calls[2] < 400
+    assert calls[0] < calls[2] < 1000
 
 
 def test_evaluations_are_seven_for_one_part():
@@ -195,7 +195,7 @@ def test_both_ways_down_agree_with_fixed_steps():
     """At critical damping RK4, the adaptive integrator and the minimiser find one minimum of a dimer in a field."""
     potential = Sum(BondExchange([[0, 1]], J=-0.5), Zeeman([0, 0, 1.5]))
     config = SpinConfiguration(np.eye(3)[:2], 9 * np.eye(3), False, [[1.0, 0, 0], [0, 0.6, 0.8]])
-    ends = [Quench(60.0, 0.1, 1.0, 0.0, 600, i).run(potential, [config], [0]).energies[-1, 0]
+    ends = [Quench(40.0, 0.25, 1.0, 0.0, 600, i).run(potential, [config], [0]).energies[-1, 0]
             for i in (RK4(), DormandPrince())]  # fmt: skip
     # b > 2 |J|: both along the field, E = |J| - 2 b
     np.testing.assert_allclose([*ends, minimise(potential, [config]).energies[0]], 0.5 - 3.0, atol=1e-9)

@@ -23,15 +23,18 @@ A: tuple[tuple[float, ...], ...] = (
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
+LARGEST_TURN = 1.0  # rad, of any spin in a part
+
 
 @dataclass(frozen=True)
 class DormandPrince:
     """Embedded Runge-Kutta 5(4) with projection: order 5, each ``dt`` in as many parts as the tolerance asks for.
 
-    The first part tried is all of dt; one whose estimated error is above the tolerance is tried again, shorter. Six
-    field evaluations a part, and one at the start of dt. A replica's parts follow from its own error, so that it does
-    not depend on its batch; a step depends on the state alone, so that a restart is exact. Without noise only: a rough
-    force has no error of fifth order.
+    The first part tried is all of dt, or a turn of 1 rad, which no part exceeds: the stages would leave the sphere too
+    far. A part whose estimated error is above the tolerance is tried again, shorter. Six field evaluations a part, and
+    one at the start of dt. A replica's parts follow from its own error, so that it does not depend on its batch; a step
+    depends on the state alone, so that a restart is exact. Without noise only: a rough force has no error of fifth
+    order.
 
     Args:
         tolerance: largest estimated error of a spin in a part, over |S|; never below 8 roundoffs.
@@ -75,23 +78,23 @@ class DormandPrince:
             )
         rate = llg_rate_of_step(state, dt, damping, 0.0, moments, external_field)
         spins, first = state.spins, rate(state.spins, state.known_field(force))
+        if not bool(torch.isfinite(first).all()):
+            return advanced(state, spins + dt * first, dt)  # names the site
         done = torch.zeros(len(spins), dtype=torch.float64, device=spins.device)
         part = torch.full_like(done, dt)
         allowed = max(self.tolerance, 8 * torch.finfo(spins.dtype).eps)
         for _ in range(self.max_parts):
-            left = dt - done
+            part, left = torch.minimum(part, LARGEST_TURN / _fastest(spins, first)), dt - done
             last = part >= left
             part = torch.where(last, left, part)
             moved, slope, error = _part(spins, first, part.to(spins.dtype)[:, None, None], rate, force)
-            if not bool(torch.isfinite(error).all()):
-                return advanced(state, moved, dt)  # names the site
             accepted = (done < dt) & (error <= allowed)
             mine = accepted[:, None, None]
             spins, first = torch.where(mine, moved, spins), torch.where(mine, slope, first)
             done = torch.where(accepted, torch.where(last, dt, done + part), done)
             if bool((done >= dt).all()):
                 return advanced(state, spins, dt)
-            growth = 0.9 * (allowed / error.double().clamp_min(1e-300)) ** 0.2
+            growth = 0.9 * (allowed / error.double().nan_to_num(torch.inf).clamp_min(1e-300)) ** 0.2
             part = torch.where(done < dt, part * growth.clamp(0.2, 5.0), part)
         replica = int(torch.argmin(done))
         raise ConvergenceError(
@@ -99,6 +102,12 @@ class DormandPrince:
             f"{float(done[replica]):.3g} of dt = {dt:g} in {self.max_parts} parts; lower the time step, or raise "
             f"tolerance={self.tolerance:g} or max_parts"
         )
+
+
+def _fastest(spins: Tensor, slope: Tensor) -> Tensor:
+    """The largest |dS/dt|/|S|, (R,) float64, > 0."""
+    length = torch.linalg.vector_norm(spins, dim=-1).clamp_min(torch.finfo(spins.dtype).tiny)
+    return (torch.linalg.vector_norm(slope, dim=-1) / length).amax(1).double().clamp_min(1e-300)
 
 
 def _part(spins: Tensor, first: Tensor, h: Tensor, rate: Rate, force: Force) -> tuple[Tensor, Tensor, Tensor]:
