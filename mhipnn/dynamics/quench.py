@@ -109,9 +109,6 @@ class Quench:
             raise ConfigError(f"quench: time_step {self.time_step} is longer than the duration {self.duration}")
         for name in ("damping", "temperature"):
             object.__setattr__(self, name, as_schedule(f"quench: {name}", getattr(self, name)))
-        if not getattr(self.integrator, "noise", True) and largest(self.temperature) > 0 and largest(self.damping) > 0:
-            name = type(self.integrator).__name__
-            raise ConfigError(f"quench: {name} has no noise: set temperature 0, or take another integrator")
         if int(self.record_every) != self.record_every or self.record_every < 1:
             raise ConfigError(f"quench: record_every is {self.record_every}; it must be a whole number of steps >= 1")
         if self.external_field is not None:

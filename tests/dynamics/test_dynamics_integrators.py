@@ -38,7 +38,7 @@ def advance(integrator, state, force, dt, steps, damping=0.3, temperature=0.0, e
     return state
 
 
-@pytest.mark.parametrize("integrator", INTEGRATORS, ids=lambda i: type(i).__name__)
+@pytest.mark.parametrize("integrator", [i for i in INTEGRATORS if i.order < 5], ids=lambda i: type(i).__name__)
 def test_order_of_convergence(integrator):
     force = heisenberg(random_coupling(N)).prepare([])
     external = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)

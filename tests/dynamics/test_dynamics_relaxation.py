@@ -74,8 +74,10 @@ def test_the_adaptive_integrator_says_what_it_cannot_do():
     with pytest.raises(ConfigError, match=r"has no noise: set temperature 0, or take heun"):
         advance(DormandPrince(), spins, force, 0.1, 1, 0.1, temperature=0.1)
     advance(DormandPrince(), spins, force, 0.01, 1, 0.0, temperature=0.1)  # no damping, no noise
-    with pytest.raises(ConfigError, match="DormandPrince has no noise"):
-        Quench(1.0, 0.1, 0.1, 0.1, integrator=DormandPrince())
+    with pytest.raises(ConfigError, match="has no noise"):
+        Quench(1.0, 0.1, 0.1, 0.1, integrator=DormandPrince()).run(
+            heisenberg(random_coupling(N)), disordered(N, [1]), [0]
+        )
     with pytest.raises(ConvergenceError, match=r"LLG step 1 .*replica 0 got through .*in 5 parts"):
         advance(DormandPrince(max_parts=5), spins, force, 10.0, 1, 0.1)
     for arguments in ({"tolerance": 0.0}, {"tolerance": float("nan")}, {"max_parts": 0}):
@@ -121,9 +123,9 @@ def test_a_frustrated_cluster_comes_to_rest_where_damped_motion_does():
     coupling = random_coupling(8, seed=3)
     potential = heisenberg(coupling)
     config = disordered(8, (4,))[0]
-    relaxed = Quench(400.0, 0.5, 1.0, 0.0, 10**6, DormandPrince(1e-8)).run(potential, [config], [0])
+    relaxed = Quench(200.0, 2.0, 1.0, 0.0, 10**6, DormandPrince(1e-6)).run(potential, [config], [0])
     below = minimise(potential, [config.with_spins(relaxed.spins[-1, 0])], tolerance=1e-10)
-    assert below.energies[0] == pytest.approx(relaxed.energies[-1, 0], abs=1e-7)
+    assert below.energies[0] == pytest.approx(relaxed.energies[-1, 0], abs=1e-6)
     from_random = minimise(potential, [config], tolerance=1e-10)
     spins = from_random.spins[0]
     assert np.abs(np.cross(spins, coupling @ spins)).max() < 1e-10
