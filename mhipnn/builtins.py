@@ -52,6 +52,7 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("integrator", "depondt_mertens", "mhipnn.dynamics.integrators.rotation.DepondtMertens"),
     ("integrator", "sib", "mhipnn.dynamics.integrators.midpoint.SIB"),
     ("integrator", "spherical_midpoint", "mhipnn.dynamics.integrators.midpoint.SphericalMidpoint"),
+    ("integrator", "dormand_prince", "mhipnn.dynamics.integrators.adaptive.DormandPrince"),
     ("schedule", "constant", "mhipnn.dynamics.schedules.Constant"),
     ("schedule", "quench", "mhipnn.dynamics.schedules.Step"),
     ("schedule", "linear", "mhipnn.dynamics.schedules.Linear"),
@@ -149,6 +150,7 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
     ("integrator", "depondt_mertens"): {},
     ("integrator", "sib"): {},
     ("integrator", "spherical_midpoint"): {"tolerance": 1.0e-12, "max_iterations": 60},
+    ("integrator", "dormand_prince"): {"tolerance": 1.0e-6, "max_parts": 1000},
     ("loss", "torque"): {"weight": 1.0},
     ("loss", "huber"): {"weight": 1.0, "delta": 1.0},  # delta in units of the rms torque
     ("loss", "tangential"): {"weight": 1.0},

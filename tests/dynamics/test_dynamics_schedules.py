@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from every_integrator import INTEGRATORS
+from every_integrator import INTEGRATORS, STOCHASTIC
 from scipy.integrate import quad
 from scipy.spatial.transform import Rotation
 from toy_potentials import Frozen, zero
@@ -20,6 +20,7 @@ from mhipnn.errors import ConfigError
 from mhipnn.structures import random_spins
 
 every_integrator = pytest.mark.parametrize("name", list(INTEGRATORS))
+every_stochastic = pytest.mark.parametrize("name", list(STOCHASTIC))
 
 
 def schedule(name, **arguments):
@@ -200,7 +201,7 @@ def test_a_free_spin_turns_by_the_integral_of_the_field(name, drive, angle):
     assert order > 1.8
 
 
-@every_integrator
+@every_stochastic
 @pytest.mark.parametrize("kind", list(NUMBERS))
 def test_the_noise_has_the_temperature_of_the_middle_of_the_step(name, kind):
     """<|dS|^2> = 4 alpha kT dt/(mu (1 + alpha^2)) in a step of a free spin."""
@@ -243,7 +244,7 @@ def test_steps_take_the_middle_and_frames_their_own_time():
     np.testing.assert_allclose(run.energies[:, 0], -run.spins[:, 0, 0, 2] * [0, 0.1, 0.2, 0.3], atol=1e-14)
 
 
-@every_integrator
+@every_stochastic
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_replica_has_its_own_temperature_bit_for_bit(name, dtype):
 

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import torch
 
+from .adaptive import DormandPrince
 from .midpoint import SIB, SphericalMidpoint
 from .rotation import DepondtMertens
 from .state import Force, Integrator, LLGState, advanced, llg_rate_of_step, with_length_of
@@ -29,6 +30,7 @@ __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "DormandPrince",
     "Force",
     "Heun",
     "Integrator",
