@@ -90,8 +90,12 @@ class Lockstep:
                 frames.append(part.quench.frame(state, moments_of(part.configs, part.force)))
             except NonFiniteError as error:
                 raise self._of_the_run(error, part) from error
-        names = ("spins", "energies", "fields")
-        return replace(frames[0], **{name: np.concatenate([getattr(one, name) for one in frames]) for name in names})
+        return replace(
+            frames[0],
+            spins=np.concatenate([one.spins for one in frames]),
+            energies=np.concatenate([one.energies for one in frames]),
+            fields=np.concatenate([one.fields for one in frames]),
+        )
 
     def _of_the_run(self, error: Exception, part: _Part) -> Exception:
         """The same error, with replicas numbered as in the whole run."""
