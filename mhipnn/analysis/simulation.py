@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -19,6 +21,7 @@ from ..dynamics.memory import bytes_of, groups_within
 from ..dynamics.quench import Quench
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError
+from ..nn.checkpoint import checkpoint_paths
 from ..nn.ensemble import EnsemblePotential
 from ..nn.network_potential import NetworkPotential
 from ..nn.trained_for import require_trained_for
@@ -52,8 +55,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     observers = {name: instantiate(node) for name, node in (cfg.observers or {}).items() if node is not None}
     names = temperature_names(quench)
     quench, configs, seeds = spread_temperatures(quench, *realisations(system, int(cfg.seed), int(cfg.replicas)))
-    if isinstance(potential, NetworkPotential | EnsemblePotential):
-        require_trained_for(potential, configs[0], str(cfg.checkpoint))
+    for term in getattr(potential, "terms", {"": potential}).values():
+        if isinstance(term, NetworkPotential | EnsemblePotential):
+            require_trained_for(term, configs[0], str(cfg.checkpoint))
     if cfg.get("audit") is not None:
         observers["audit"] = audit_of(cfg, potential, configs[0].n_sites)
     console = Console()
@@ -67,6 +71,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             seeds,
             folder.path / "trajectory.h5",
             metadata=_metadata(cfg, seeds),
+            identity=_weights(cfg),
             observers=observers,
             deterministic=bool(cfg.deterministic),
         )
@@ -157,4 +162,15 @@ def _name(node: DictConfig) -> str:
 
 
 def _metadata(cfg: DictConfig, seeds: list[int]) -> dict[str, Any]:
-    return {"version": __version__, "config": OmegaConf.to_container(cfg, resolve=True), "noise_seeds": seeds}
+    where = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    config = OmegaConf.to_container(cfg, resolve=True)
+    return {"version": __version__, **where, "config": config, "noise_seeds": seeds}
+
+
+def _weights(cfg: DictConfig) -> dict[str, str]:
+    """A run does not go on with other weights than it began with."""
+    if cfg.checkpoint is None:
+        return {}
+    given = OmegaConf.to_container(cfg.checkpoint) if OmegaConf.is_config(cfg.checkpoint) else cfg.checkpoint
+    content = b"".join(path.read_bytes() for path in checkpoint_paths(given) if path.is_file())  # type: ignore[arg-type]
+    return {"checkpoint": hashlib.sha256(content).hexdigest()}

@@ -45,6 +45,7 @@ class Simulation:
         groups: sizes of the groups (default: one of all).
         observers: what looks at every frame, by name.
         save_seconds: longest time between two states on disk, s.
+        identity: digests of whatever else makes it this run, by name; compared when it goes on.
         deterministic: every replica in tensors of its own, so that its trajectory does not depend on the others.
     """
 
@@ -57,6 +58,7 @@ class Simulation:
     groups: Sequence[int] | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
     save_seconds: float = 60.0
+    identity: Mapping[str, str] = field(default_factory=dict)
     deterministic: bool = False
 
     def run(self, progress: Progress | None = None, resume: bool = False) -> None:
@@ -177,7 +179,8 @@ class Simulation:
                 sites.update(np.ascontiguousarray(getattr(config, name)).tobytes())
         noise = hashlib.sha256(repr([int(seed) for seed in self.seeds]).encode())
         quench = hashlib.sha256(repr(self.quench).encode())
-        return {"system": sites.hexdigest(), "noise": noise.hexdigest(), "dynamics": quench.hexdigest()}
+        own = {"system": sites.hexdigest(), "noise": noise.hexdigest(), "dynamics": quench.hexdigest()}
+        return own | dict(self.identity)
 
     def _require_same(self, stored: Mapping[str, str]) -> None:
         for what, digest in self._identity().items():

@@ -17,7 +17,7 @@ COMMANDS = {
     + ("launcher",),
     "generate": ("data", "launcher"),
     "evaluate": ("dynamics",),
-    "simulate": ("system", "potential", "dynamics"),
+    "simulate": ("system", "potential", "dynamics", "audit"),
     "ensemble": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "launcher"),
     "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),
 }

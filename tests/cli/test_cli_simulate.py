@@ -115,6 +115,12 @@ def test_resume_refuses_what_is_another_run(call, monkeypatch, tmp_path):
     assert "resume=false" in refused(call(*PAIRS, "run_dir=run", "resume=false"))
     shutil.copy(tmp_path / "other" / "trajectory.h5", tmp_path / "run" / "trajectory.h5")
     assert "is of another run, its system differs" in refused(call(*PAIRS, "run_dir=run"))
+    learned = [*SMALL, "potential=learned", checkpoint(tmp_path / "best.ckpt"), "run_dir=learned"]
+    with monkeypatch.context() as patch:
+        at_call(patch, 3, full)
+        assert call(*learned)[0] == 1
+    checkpoint(tmp_path / "best.ckpt", l_max=1)
+    assert "is of another run, its checkpoint differs" in refused(call(*learned))
     (tmp_path / "run" / "trajectory.h5").write_bytes(b"damaged")
     assert "trajectory.h5 cannot be read" in refused(call(*PAIRS, "run_dir=run"))
 
