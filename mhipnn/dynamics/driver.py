@@ -103,6 +103,9 @@ class Simulation:
         return sum(steps[min(n, len(steps) - 1)] for n in recorded) // len(recorded)
 
     def _writer(self, resume: bool) -> TrajectoryWriter:
+        for name in (self.path.name, STATE, FAILED):
+            for leftover in self.path.parent.glob(f".{name}.*.tmp"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
         if resume and self.path.exists():
             with TrajectoryReader(self.path) as reader:
                 self._require_same(reader.metadata.get("identity", {}))

@@ -97,7 +97,7 @@ def check_killed(folder, whole, steps):
             np.testing.assert_array_equal(back.spins, contents(whole)["spins"][: len(back.times)])
     simulation(folder, 2, STEPS).run(resume=True)
     assert_same(path, whole)
-    assert {file.name for file in folder.iterdir() if not file.name.endswith(".tmp")} == {"trajectory.h5"}
+    assert {file.name for file in folder.iterdir()} == {"trajectory.h5"}
 
 
 def test_two_kills_change_nothing(tmp_path, whole):
