@@ -115,7 +115,7 @@ def test_the_python_of_the_readme_runs(checkpoint_here, one_thread, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("page", ["data", "configuration"])
+@pytest.mark.parametrize("page", ["data", "configuration", "energies"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch, one_thread, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(TEXT[ROOT / "docs" / f"{page}.md"], "python")
