@@ -80,11 +80,11 @@ def spin_amplitudes(config: SpinConfiguration, spins: Array, waves: NDArray[np.i
     for pair, start, stop in zip(outer, starts[:-1], starts[1:], strict=True):
         phase = np.exp(-2j * np.pi * (fractions[:, first] * pair[0] + fractions[:, second] * pair[1]))
         chosen = order[start:stop]
-        columns = phase[:, None] * table[:, along[chosen]]
+        columns = along.ravel()[chosen]
+        low, high = columns.min(), columns.max() + 1
         for at in range(0, len(rows), step):
-            # two real products: spins are real, and half of a complex product would multiply by zero
-            block = rows[at : at + step]
-            result[at : at + step, chosen] = block @ columns.real + 1j * (block @ columns.imag)
+            product = (rows[at : at + step] * phase) @ table[:, low:high]
+            result[at : at + step, chosen] = product[:, columns - low]
     return (result / np.sqrt(config.n_sites)).reshape(*spins.shape[:-2], 3, len(waves))
 
 
