@@ -83,7 +83,9 @@ def test_a_free_spin_is_at_plus_and_minus_its_field():
     n, dt = 256, 0.25
     times = dt * np.arange(n)
     field = 2 * np.pi * 20 / (n * dt)  # on the grid of frequencies
-    spins = np.stack([np.sin(0.3) * np.cos(field * times), np.sin(0.3) * np.sin(field * times), 0 * times + np.cos(0.3)], 1)
+    spins = np.stack(
+        [np.sin(0.3) * np.cos(field * times), np.sin(0.3) * np.sin(field * times), 0 * times + np.cos(0.3)], 1
+    )
     config = SpinConfiguration(np.zeros((1, 3)), np.eye(3), False, [[0, 0, 1.0]])
     amplitudes = spin_amplitudes(config, spins[:, None], np.zeros((1, 3), int))
     omega, spectrum = dynamic_structure_factor(times, amplitudes, "boxcar")
