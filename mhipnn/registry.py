@@ -32,6 +32,7 @@ GROUPS: dict[str, str | None] = {
     "potential": "potential",
     "dynamics": "dynamics",
     "integrator": "dynamics/integrator",
+    "observable": None,
     "loss": "loss",
     "callback": "callbacks",
     "launcher": "launcher",

@@ -51,8 +51,8 @@ def topological_charge(triangulation: Triangulation, spins: Array) -> Array:
 def scalar_chirality(triangulation: Triangulation, spins: Array) -> Array:
     """S_1.(S_2 x S_3) of every triangle, corners counter-clockwise: (..., N, 3) -> (..., M).
 
-    0 for coplanar spins; in a smooth texture it is twice the solid angle, and has its sign. Random unit spins have mean 0
-    and variance 2/9.
+    0 for coplanar spins; in a smooth texture it is twice the solid angle, and has its sign. Random unit spins have
+    mean 0 and variance 2/9.
     """
     a, b, c = (spins[..., triangulation.sites[:, corner], :] for corner in range(3))
     return (a * np.cross(b, c)).sum(-1)

@@ -77,7 +77,7 @@ def sign_labels(spins: Array, axis: ArrayLike, threshold: float = 0.0) -> NDArra
 
 
 def local_order(spins: Array, bonds: NDArray[np.int64]) -> Array:
-    """c_i = mean over the bonds of site i of S_i.S_j, (N,): +1 in a ferromagnet, -1 in a Neel state, 0 without bonds."""
+    """c_i = mean over the bonds of site i of S_i.S_j, (N,): 1 in a ferromagnet, -1 in a Neel state, 0 without bonds."""
     dots = (spins[bonds[:, 0]] * spins[bonds[:, 1]]).sum(-1)
     n = len(spins)
     total = np.bincount(bonds.ravel(), np.repeat(dots, 2), minlength=n)

@@ -10,6 +10,9 @@ from scipy.optimize import minimize_scalar
 from ..configuration import Array
 from ..errors import InputError
 
+LEAST_EXPONENT, LARGEST_EXPONENT = 0.01, 5.0
+"""Between these the exponent of a power law is looked for."""
+
 
 class RelaxationFit(NamedTuple):
     """E(t) = limit + amplitude t^(-exponent), or limit - amplitude log t with exponent 0; rms deviation of the fit."""
@@ -40,7 +43,7 @@ def power_law(times: Array, energy: Array) -> RelaxationFit:
         coefficients = np.linalg.lstsq(design, e, rcond=None)[0]
         return float(((design @ coefficients - e) ** 2).sum()), coefficients
 
-    grid = np.linspace(np.log(0.01), np.log(5), 60)
+    grid = np.linspace(np.log(LEAST_EXPONENT), np.log(LARGEST_EXPONENT), 60)
     start = int(np.argmin([solve(x)[0] for x in grid]))
     low, high = grid[max(0, start - 1)], grid[min(len(grid) - 1, start + 1)]
     best = minimize_scalar(lambda x: solve(x)[0], bounds=(low, high), method="bounded", options={"xatol": 1e-9})

@@ -140,7 +140,7 @@ def shell_average(q: Array, values: Array, width: float) -> tuple[Array, Array]:
 
 
 def on_grid(waves: NDArray[np.int64], q: Array, values: Array) -> tuple[Array, Array, Array]:
-    """S(q) of a system with two periodic directions as a picture: q_x, q_y and S, each (K, L); NaN where none was asked.
+    """S(q) with two periodic directions as a picture: q_x, q_y and S, (K, L) each; NaN where no q was asked.
 
     The grid is that of the integers m, skewed if the cell is.
 

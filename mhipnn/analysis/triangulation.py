@@ -86,9 +86,9 @@ def _with_images(fractions: Array, periods: NDArray[np.bool_], margin: Array) ->
 
 
 def _of_the_box(sites: NDArray[np.int64], images: Array, simplices: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Of all images of a triangle the one whose first corner is in the box, by site and then by shift; that stands first.
+    """Of all images of a triangle the one whose first corner, by site and then by shift, is in the box.
 
-    The corners follow counter-clockwise, as Delaunay has them.
+    That corner stands first, the others follow counter-clockwise, as Delaunay has them.
     """
     x, y, site = images[simplices, 0], images[simplices, 1], sites[simplices]
     first = np.lexsort((y, x, site), axis=-1)[:, :1]

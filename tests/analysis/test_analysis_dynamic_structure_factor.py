@@ -9,7 +9,7 @@ import torch
 from mhipnn import SpinConfiguration
 from mhipnn.analysis.dynamic_structure_factor import dynamic_structure_factor, evenly_spaced
 from mhipnn.analysis.structure_factor import spin_amplitudes, structure_factor_at
-from mhipnn.dynamics import Quench, RK4
+from mhipnn.dynamics import RK4, Quench
 from mhipnn.errors import InputError
 from mhipnn.structures import random_spins
 

@@ -94,7 +94,7 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 
 def rotation(rng):
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     return q * np.sign(np.linalg.det(q))
 
 

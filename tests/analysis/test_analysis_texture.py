@@ -29,7 +29,7 @@ def sites_of(name, n=20):
 
 
 def skyrmion(config, core=-1, vorticity=1, helicity=0.0, radius=3.0):
-    """Theta from pi (core down) to 0 at 2 radius around the middle of the box; the background is opposite to the core."""
+    """Theta from pi (core down) to 0 at 2 radius around the middle of the box; the background opposes the core."""
     middle = config.cell[:2, :2].sum(0) / 2
     d = config.positions[:, :2] - middle
     r, phi = np.hypot(*d.T), np.arctan2(d[:, 1], d[:, 0])
