@@ -38,6 +38,8 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("potential", "network", "mhipnn.nn.checkpoint.load_potential"),
     ("potential", "ensemble", "mhipnn.nn.checkpoint.load_ensemble"),
     ("dynamics", "quench", "mhipnn.dynamics.quench.Quench"),
+    ("observer", "magnetisation", "mhipnn.dynamics.observers.Magnetisation"),
+    ("observer", "correlations", "mhipnn.analysis.streaming.Correlations"),
     ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
     ("integrator", "rk4", "mhipnn.dynamics.integrators.RK4"),
     ("integrator", "depondt_mertens", "mhipnn.dynamics.integrators.rotation.DepondtMertens"),

@@ -80,8 +80,8 @@ def _command(config_name: str, task: Task) -> None:
     try:
         with _full_errors():
             _hydra(config_name, job.guarded())
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(130)
     except MISTAKES as error:
         if error not in job.told:

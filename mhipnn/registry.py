@@ -31,6 +31,7 @@ GROUPS: dict[str, str | None] = {
     "hopping": None,
     "potential": "potential",
     "dynamics": "dynamics",
+    "observer": None,
     "integrator": "dynamics/integrator",
     "observable": None,
     "loss": "loss",

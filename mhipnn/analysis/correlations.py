@@ -54,6 +54,30 @@ def spin_correlation(
     spins = config.spins if spins is None else np.asarray(spins, float)
     if spins.shape[-2:] != (config.n_sites, 3):
         raise InputError(f"spin correlation: spins have shape {spins.shape}, need (..., {config.n_sites}, 3)")
+    pairs = pair_bins(config, r_max, bin_width)
+    value = pairs.correlation(spins.reshape(-1, config.n_sites, 3))
+    return RadialCorrelation(pairs.r, value.reshape(*spins.shape[:-2], len(pairs.r)), pairs.count)
+
+
+@dataclass(frozen=True)
+class PairBins:
+    """Directed pairs i <- j, both (P,), and the bin of their distance, (P,); ``r`` and ``count`` of the bins, (B,)."""
+
+    i: np.ndarray
+    j: np.ndarray
+    bins: np.ndarray
+    r: Array
+    count: np.ndarray
+
+    def correlation(self, states: Array) -> Array:
+        """C(r) of spins (S, N, 3), (S, B); NaN where a bin holds no pair."""
+        dots = ((state[self.i] * state[self.j]).sum(-1) for state in states)
+        sums = np.stack([np.bincount(self.bins, each, minlength=len(self.r)) for each in dots])
+        return np.where(self.count > 0, sums / np.maximum(self.count, 1), np.nan)
+
+
+def pair_bins(config: SpinConfiguration, r_max: float, bin_width: float) -> PairBins:
+    """The pairs of :func:`spin_correlation`. Raises InputError: r_max or bin_width not positive."""
     if not (bin_width > 0 and r_max >= bin_width):
         raise InputError(
             f"spin correlation: r_max {r_max} and bin_width {bin_width} must be positive, r_max the larger"
@@ -67,11 +91,12 @@ def spin_correlation(
     kept = (i != j) & (bins < n_bins)
     i, j, bins = i[kept], j[kept], bins[kept]
     count = np.bincount(bins, minlength=n_bins)
-    states = spins.reshape(-1, config.n_sites, 3)
-    sums = np.stack([np.bincount(bins, (state[i] * state[j]).sum(-1), minlength=n_bins) for state in states])
-    value = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
-    middle = np.asarray((np.arange(n_bins) + 0.5) * bin_width, np.float64)
-    return RadialCorrelation(middle, value.reshape(*spins.shape[:-2], n_bins), count)
+    return PairBins(i, j, bins, bin_middles(r_max, bin_width), count)
+
+
+def bin_middles(r_max: float, bin_width: float) -> Array:
+    """Middles of the bins [k, k+1) bin_width that end at r_max or before, (B,)."""
+    return np.asarray((np.arange(int(r_max / bin_width + 1e-9)) + 0.5) * bin_width, np.float64)
 
 
 def trajectory_correlation(
@@ -81,8 +106,7 @@ def trajectory_correlation(
 
     ``r_max`` is by default 5 mean spacings or half of the narrowest box, beyond which images of one pair come twice.
     """
-    if r_max is None:
-        r_max = max(bin_width, min([5.0, *(half_width(config) for config in trajectory.configs)]))
+    r_max = largest_distance(trajectory.configs, bin_width) if r_max is None else r_max
     each = [
         spin_correlation(config, trajectory.spins[:, replica], r_max, bin_width)
         for replica, config in enumerate(trajectory.configs)
@@ -90,6 +114,11 @@ def trajectory_correlation(
     return RadialCorrelation(
         each[0].r, np.stack([one.value for one in each], axis=1), np.stack([one.count for one in each])
     )
+
+
+def largest_distance(configs: Sequence[SpinConfiguration], bin_width: float) -> float:
+    """5 mean spacings or half of the narrowest box, beyond which images of one pair come twice; one bin at least."""
+    return max(bin_width, min([5.0, *(half_width(config) for config in configs)]))
 
 
 def half_width(config: SpinConfiguration) -> float:

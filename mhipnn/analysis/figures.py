@@ -11,6 +11,7 @@ from matplotlib.quiver import Quiver
 
 from ..configuration import Array, SpinConfiguration
 from ..dynamics.quench import Trajectory
+from ..dynamics.trajectory import TrajectoryReader
 from ..errors import InputError
 from .correlations import MeanAndError, mean_and_error, nearest_instants
 from .parity import nrmse, r_squared
@@ -107,7 +108,7 @@ def rollout_correlations(comparison: RolloutComparison, at: Sequence[float] | No
     )
 
 
-def energy_relaxation(trajectories: Mapping[str, Trajectory]) -> Figure:
+def energy_relaxation(trajectories: Mapping[str, Trajectory | TrajectoryReader]) -> Figure:
     """Energy per site against time: mean over the realisations, band = standard error. Keys name the curves."""
     if not trajectories:
         raise InputError("energy figure: give at least one trajectory")

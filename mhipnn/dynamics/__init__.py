@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from .driver import Simulation
 from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
+from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
-from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
+from .saved_state import SavedState
+from .trajectory import TrajectoryReader, read_trajectory
+from .trajectory_writer import TrajectoryWriter, write_trajectory
 
 __all__ = [
     "RK4",
@@ -17,10 +21,15 @@ __all__ = [
     "Integrator",
     "LLGState",
     "LearnedQuench",
+    "Magnetisation",
+    "Observer",
     "Quench",
     "QuenchSnapshots",
+    "SavedState",
+    "Simulation",
     "SphericalMidpoint",
     "Trajectory",
+    "TrajectoryReader",
     "TrajectoryWriter",
     "angular_velocity",
     "llg_rate",

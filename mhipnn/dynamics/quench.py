@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
-from ..potential import Potential
+from ..potential import FrozenPotential, Potential
 from .integrators import Heun, Integrator, LLGState
 
 Progress = Callable[[int, int], None]
@@ -25,12 +25,14 @@ class Frame:
         spins: (R, N, 3).
         energies: (R,), the energy of the potential plus -sum_i mu_i B_ext.S_i.
         fields: (R, N, 3), B_i of the potential alone.
+        step: number of steps made.
     """
 
     time: float
     spins: Array
     energies: Array
     fields: Array
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,27 +155,45 @@ class Quench:
         """The frames of :meth:`run`, one by one as they come; ``steps`` asks for other steps and stops at the last."""
         self._check(configs, seeds)
         force = potential.prepare(configs)
-        device, dtype = force.device, force.dtype
-        moments = torch.from_numpy(np.stack([config.moments for config in configs])).to(device, dtype)
-        external = None
-        if self.external_field is not None:
-            external = torch.tensor(self.external_field, device=device, dtype=dtype)
-        spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(device, dtype)
-        state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
+        wanted = set(self.recorded_steps if steps is None else steps)
+        last = max(wanted)
+        moments = moments_of(configs, force)
+        for state in self.states(force, configs, seeds, steps=wanted):
+            if progress is not None and state.step > 0:
+                progress(state.step, last)
+            if state.step in wanted:
+                yield self.frame(state, moments)
+
+    def states(
+        self,
+        force: FrozenPotential,
+        configs: Sequence[SpinConfiguration],
+        seeds: Sequence[int],
+        state: LLGState | None = None,
+        steps: Collection[int] | None = None,
+    ) -> Iterator[LLGState]:
+        """Every state, one a step, from the spins of the configurations or from ``state``, which is the first.
+
+        The states at ``steps`` (default: those recorded) come with energy and field, which the step that follows uses:
+        recording costs no evaluation. The last of them ends it.
+        """
+        self._check(configs, seeds)
+        moments = moments_of(configs, force)
+        external = self._external(moments)
+        if state is None:
+            spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(moments)
+            state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
         wanted = set(self.recorded_steps if steps is None else steps)
         last = max(wanted)
         while True:
             if state.step in wanted:
-                # The step that follows uses this evaluation: recording costs nothing.
                 state = state.evaluated(force)
-                yield self._frame(state, moments, external)
+            yield state
             if state.step >= last:
                 return
             state = self.integrator.step(
                 state, force, self.time_step, self.damping, self.temperature, moments, external
             )
-            if progress is not None:
-                progress(state.step, last)
 
     def _check(self, configs: Sequence[SpinConfiguration], seeds: Sequence[int]) -> None:
         if not configs:
@@ -196,16 +216,38 @@ class Quench:
                     "temperature 0"
                 )
 
-    def _frame(self, state: LLGState, moments: torch.Tensor, external: torch.Tensor | None) -> Frame:
+    def frame(self, state: LLGState, moments: torch.Tensor) -> Frame:
+        """What is recorded of an evaluated state; ``moments`` (R, N).
+
+        Raises:
+            NonFiniteError: an energy that is not finite.
+        """
         if state.energy is None or state.field is None:
             raise RuntimeError("a frame needs an evaluated state")
-        energies, spins = _numpy(state.energy), _numpy(state.spins)
+        energies, spins, fields = _numpy(state.energy), _numpy(state.spins), _numpy(state.field)
+        external = self._external(moments)
         if external is not None:
             energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
+        time = round(state.step * self.time_step, 12)
         if not np.isfinite(energies).all():
             replica = int(np.argmin(np.isfinite(energies)))
-            raise NonFiniteError(f"LLG step {state.step}: the energy of replica {replica} is {energies[replica]}")
-        return Frame(round(state.step * self.time_step, 12), spins, energies, _numpy(state.field))
+            bad = ~np.isfinite(fields[replica]).all(-1)
+            where = f"; its field is not finite at site {int(bad.argmax())}" if bad.any() else ""
+            raise NonFiniteError(
+                f"LLG step {state.step} (time {time:g} hbar/t0): the energy of replica {replica} is "
+                f"{energies[replica]}{where}"
+            )
+        return Frame(time, spins, energies, fields, state.step)
+
+    def _external(self, like: torch.Tensor) -> torch.Tensor | None:
+        if self.external_field is None:
+            return None
+        return torch.tensor(self.external_field, device=like.device, dtype=like.dtype)
+
+
+def moments_of(configs: Sequence[SpinConfiguration], force: FrozenPotential) -> torch.Tensor:
+    """mu_i, (R, N), as a potential wants its spins."""
+    return torch.from_numpy(np.stack([config.moments for config in configs])).to(force.device, force.dtype)
 
 
 def _numpy(values: torch.Tensor) -> Array:
