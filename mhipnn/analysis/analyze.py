@@ -20,11 +20,11 @@ from rich.table import Table
 
 from .. import registry
 from ..atomic import atomic_path
+from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
 from ..run_folder import write_atomically
 from .jackknife import Estimate
 from .observables.base import Findings, Observable, Recording
-from .reader import TrajectoryReader
 from .style import save
 
 ON_REQUEST = ("animation", "fields")

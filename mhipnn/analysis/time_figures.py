@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ..configuration import Array
 from .aging import TwoTime
 from .correlations import MeanAndError, mean_and_error
+from .jackknife import Estimate
 from .relaxation import Distribution, RelaxationFit
 from .style import EXACT, LEARNED, MARKERS, MUTED, colours_of_times, label, new_figure
 
@@ -17,18 +18,18 @@ _TIME = r"time $t$ ($\hbar/t_0$)"
 _LINES = ("-", "--", "-.", ":")
 
 
-def aging_plot(curves: Sequence[TwoTime], mu: float | None = None) -> Figure:
-    """A(t, t_w) against t (left) and, for t_w > 0, against t/t_w^mu (right; mu = 1 if it is not given).
+def aging_plot(curves: Sequence[TwoTime], mu: Estimate | None = None) -> Figure:
+    """A(t, t_w) against t (left) and, for t_w > 0, against t/t_w (right), which makes one curve of full aging.
 
-    Means over realisations with bands of one standard error; line styles and colours tell the waiting times.
+    ``mu`` of the best collapse in t/t_w^mu is quoted. Means over realisations with bands of one standard error; line
+    styles and colours tell the waiting times.
     """
     aged = [curve for curve in curves if curve.waiting_time > 0]
     figure, axes = new_figure(columns=2 if len(aged) > 1 else 1, width=4.3, height=3.5)
-    exponent = 1.0 if mu is None else mu
-    for ax, power, drawn in zip(axes, (0.0, exponent), (curves, aged), strict=False):
+    for ax, scaled, drawn in zip(axes, (False, True), (curves, aged), strict=False):
         for number, (curve, colour) in enumerate(zip(drawn, colours_of_times(len(drawn)), strict=True)):
             mean, error, _ = mean_and_error(curve.value[1:], axis=1)
-            x = curve.lag[1:] / (curve.waiting_time**power if power else 1.0)
+            x = curve.lag[1:] / (curve.waiting_time if scaled else 1.0)
             ax.plot(x, mean, _LINES[number % 4], color=colour, linewidth=1.5, label=f"{curve.waiting_time:.3g}")
             ax.fill_between(x, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
         ax.set_xscale("log")
@@ -36,7 +37,10 @@ def aging_plot(curves: Sequence[TwoTime], mu: float | None = None) -> Figure:
     axes[-1].legend(title=r"$t_w$ ($\hbar/t_0$)", fontsize=8, title_fontsize=8, frameon=False)
     label(axes[0], r"$t$ ($\hbar/t_0$)", r"$A(t,t_w)=\langle\mathbf{S}_i(t_w)\cdot\mathbf{S}_i(t_w+t)\rangle$")
     if len(axes) > 1:
-        label(axes[1], r"$t/t_w$" if exponent == 1 else rf"$t/t_w^{{{exponent:.2f}}}$ (units of $\hbar/t_0$)", "")
+        error = "" if mu is None or not np.isfinite(mu.error) else rf" \pm {mu.error:.2f}"
+        label(
+            axes[1], r"$t/t_w$", "", "" if mu is None else rf"best collapse: $t/t_w^\mu$, $\mu={mu.value:.2f}{error}$"
+        )
     return figure
 
 

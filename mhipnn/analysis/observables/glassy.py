@@ -58,12 +58,11 @@ class Aging:
         mu = None
         try:
             collapse_spread(aged, 0.0)
-            estimate = jackknife(
+            mu = jackknife(
                 lambda kept: aging_exponent([_of(curve, kept) for curve in aged]), np.arange(self._recording.n_replicas)
             )
-            mu = estimate.value
-            rows.append(Row("mu of the best collapse in t/t_w^mu", estimate))
-            numbers |= {"mu": estimate._asdict(), "spread_at_mu": collapse_spread(aged, mu)}
+            rows.append(Row("mu of the best collapse in t/t_w^mu", mu))
+            numbers |= {"mu": mu._asdict(), "spread_at_mu": collapse_spread(aged, mu.value)}
         except InputError as reason:
             numbers["no_collapse"] = str(reason)
         return Findings(rows, numbers, {"aging": aging_plot(curves, mu)})

@@ -7,7 +7,7 @@ import numpy as np
 from ...configuration import Array
 from ...errors import InputError
 from ..correlation_length import decay_length, first_zero
-from ..correlations import half_width, mean_and_error, spin_correlation
+from ..correlations import largest_distance, mean_and_error, pair_bins
 from ..figures import correlation_profiles
 from ..jackknife import jackknife
 from ..map_figures import correlation_map
@@ -37,16 +37,14 @@ class Energy:
         numbers = {"times": times, "mean": mean.mean, "error": mean.error}
         fits: dict[str, RelaxationFit] = {}
         if (times > 0).sum() >= 4:
-            fits = {"power law": power_law(times, mean.mean), "logarithm": logarithm(times, mean.mean)}
-            best = min(fits, key=lambda name: fits[name].rms)
-            fit = fits["power law"]
-            shown = f"{fit.limit:.4f} + {fit.amplitude:.3g} $t^{{-{fit.exponent:.3g}}}$"
-            slope = f"{fits['logarithm'].limit:.4f} - {fits['logarithm'].amplitude:.3g} log $t$"
-            numbers |= {name.replace(" ", "_"): fits[name]._asdict() for name in fits} | {"better_fit": best}
-            exponent = jackknife(lambda rows: power_law(times, rows.mean(0)).exponent, energies.T)
-            if LEAST_EXPONENT * 1.01 < exponent.value < LARGEST_EXPONENT * 0.99:  # else there is no power law
+            found = {"power_law": power_law(times, mean.mean), "logarithm": logarithm(times, mean.mean)}
+            numbers |= {name: fit._asdict() for name, fit in found.items()}
+            law, log = found.values()
+            if LEAST_EXPONENT * 1.01 < law.exponent < LARGEST_EXPONENT * 0.99:  # else there is no power law
+                exponent = jackknife(lambda kept: power_law(times, kept.mean(0)).exponent, energies.T)
                 rows.append(Row("exponent b of E + a t^-b", exponent))
-            fits = {f"power law: {shown}": fit, f"logarithm: {slope}": fits["logarithm"]}
+                fits[f"power law: {law.limit:.4f} + {law.amplitude:.3g} $t^{{-{law.exponent:.3g}}}$"] = law
+            fits[f"logarithm: {log.limit:.4f} - {log.amplitude:.3g} log $t$"] = log
         figures = {"energy": relaxation_plot(times, mean, fits)} if (times > 0).any() else {}
         return Findings(rows, numbers, figures)
 
@@ -60,40 +58,21 @@ class Correlation:
         n_times: profiles drawn, even in time.
     """
 
-    _BUFFER = 16
-
     def __init__(self, r_max: float | None = None, bin_width: float = 0.5, n_times: int = 5) -> None:
         self._r_max, self._bin_width, self._n_times = r_max, bin_width, n_times
 
     def start(self, recording: Recording) -> None:
         self._recording = recording
-        if self._r_max is None:
-            widths = [half_width(config) for config in recording.configs]
-            self._r_max = max(self._bin_width, min([5.0, *widths]))
-        self._waiting: list[Array] = []
+        reach = largest_distance(recording.configs, self._bin_width) if self._r_max is None else self._r_max
+        self._pairs = [pair_bins(config, reach, self._bin_width) for config in recording.configs]
         self._found: list[Array] = []
-        self._flush(recording.configs[0].spins[None, None].repeat(recording.n_replicas, 1))  # checks the settings
-        self._found.clear()
 
     def add(self, frame: int, spins: Array) -> None:
-        # the pairs are looked up once for several frames
-        self._waiting.append(spins)
-        if len(self._waiting) == self._BUFFER:
-            self._flush(np.stack(self._waiting))
-            self._waiting = []
-
-    def _flush(self, spins: Array) -> None:
-        each = [
-            spin_correlation(config, spins[:, replica], float(self._r_max or 0), self._bin_width)
-            for replica, config in enumerate(self._recording.configs)
-        ]
-        self._r = each[0].r
-        self._found.append(np.stack([one.value for one in each], axis=1))
+        each = zip(self._pairs, spins, strict=True)
+        self._found.append(np.stack([pairs.correlation(state[None])[0] for pairs, state in each]))
 
     def findings(self) -> Findings:
-        if self._waiting:
-            self._flush(np.stack(self._waiting))
-        value, times, r = np.concatenate(self._found), self._recording.times, self._r
+        value, times, r = np.stack(self._found), self._recording.times, self._pairs[0].r
         profile = mean_and_error(value, axis=1)
         end = mean_and_error(value[-1], axis=0)
         nearest = int(np.argmax(end.n > 0))
