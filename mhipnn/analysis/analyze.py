@@ -158,7 +158,7 @@ def _write(folder: Path, cfg: DictConfig, recording: Recording, findings: Mappin
             save(figure, folder / f"{title}.png")
     if arrays:
         with atomic_path(folder / "arrays.npz") as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / "analysis.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
 

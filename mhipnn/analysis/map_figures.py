@@ -109,7 +109,8 @@ def spectrum_map(q: Array, omega: Array, spectrum: Array, both_signs: bool, expe
 
 def _weight_range(ax: Axes, omega: Array, values: Array) -> None:
     """Frequencies that hold all but a thousandth of the weight, with room around them."""
-    share = np.cumsum(values.sum(0)) / max(values.sum(), np.finfo(float).tiny)
-    low, high = omega[np.searchsorted(share, 5e-4)], omega[min(np.searchsorted(share, 1 - 5e-4), len(omega) - 1)]
+    share = np.cumsum(values.sum(0)) / max(float(values.sum()), np.finfo(float).tiny)
+    first, last = np.searchsorted(share, [5e-4, 1 - 5e-4])
+    low, high = omega[first], omega[min(int(last), len(omega) - 1)]
     room = 0.15 * max(high - low, omega[1] - omega[0])
     ax.set_ylim(max(omega[0], low - room) if low < 0 else omega[0], min(omega[-1], high + room))

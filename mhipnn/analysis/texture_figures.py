@@ -128,7 +128,7 @@ class _Picture:
         self._image.set_data(self._pixels(spins))
         if self._quiver is not None:
             self._quiver.set_UVC(*spins[self._shown, :2].T)
-            self._quiver.set_color(self._ink(spins))
+            self._quiver.set_color(self._ink(spins))  # type: ignore[arg-type]
 
     def _pixels(self, spins: Array) -> Array:
         colours = np.concatenate([spin_colours(spins[self._shown]), np.ones((len(self._shown), 1))], 1)
@@ -139,7 +139,9 @@ class _Picture:
         return np.where(spins[self._shown, 2, None] < -0.25, 0.95, 0.08) * np.ones(3)
 
 
-def _nearest_sites(config: SpinConfiguration, sites: Array) -> tuple[NDArray[np.int64], tuple[float, ...]]:
+def _nearest_sites(
+    config: SpinConfiguration, sites: Array
+) -> tuple[NDArray[np.int64], tuple[float, float, float, float]]:
     """Number of the nearest site for each pixel, -1 for white, and the extent of the picture.
 
     White is what lies outside of the box, or further than 2 mean spacings (1 at open edges) from every site.
@@ -157,7 +159,8 @@ def _nearest_sites(config: SpinConfiguration, sites: Array) -> tuple[NDArray[np.
     fractions = points @ np.linalg.inv(cell)
     outside = (periods & ((fractions < 0) | (fractions >= 1))).any(1)
     number = np.where(outside | ~np.isfinite(distance), -1, nearest % len(sites))
-    return number.reshape(len(y), len(x)), (low[0], high[0], low[1], high[1])
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    return number.reshape(len(y), len(x)), extent
 
 
 def _wheel(beside: Axes) -> None:
@@ -173,6 +176,6 @@ def _wheel(beside: Axes) -> None:
     ax.set_axis_off()
     ring = np.linspace(0, 2 * np.pi, 100)
     ax.plot(np.cos(ring) / 2, np.sin(ring) / 2, color="0.25", linewidth=0.6, linestyle=":")
-    for text, at in (("$+x$", (0.7, 0)), ("$+y$", (0, 0.7)), ("$+z$", (0, 0))):
-        ax.text(*at, text, fontsize=7, ha="center", va="center", color="0.1" if text == "$+z$" else "white")
+    for text, right, up in (("$+x$", 0.7, 0.0), ("$+y$", 0.0, 0.7), ("$+z$", 0.0, 0.0)):
+        ax.text(right, up, text, fontsize=7, ha="center", va="center", color="0.1" if text == "$+z$" else "white")
     ax.text(0, -1.12, "rim: $-z$\ndotted: $S_z=0$", fontsize=7, ha="center", va="top")

@@ -37,9 +37,9 @@ def aging_plot(curves: Sequence[TwoTime], mu: Estimate | None = None) -> Figure:
     axes[-1].legend(title=r"$t_w$ ($\hbar/t_0$)", fontsize=8, title_fontsize=8, frameon=False)
     label(axes[0], r"$t$ ($\hbar/t_0$)", r"$A(t,t_w)=\langle\mathbf{S}_i(t_w)\cdot\mathbf{S}_i(t_w+t)\rangle$")
     if len(axes) > 1:
-        error = "" if mu is None or not np.isfinite(mu.error) else rf" \pm {mu.error:.2f}"
+        spread = "" if mu is None or not np.isfinite(mu.error) else rf" \pm {mu.error:.2f}"
         label(
-            axes[1], r"$t/t_w$", "", "" if mu is None else rf"best collapse: $t/t_w^\mu$, $\mu={mu.value:.2f}{error}$"
+            axes[1], r"$t/t_w$", "", "" if mu is None else rf"best collapse: $t/t_w^\mu$, $\mu={mu.value:.2f}{spread}$"
         )
     return figure
 

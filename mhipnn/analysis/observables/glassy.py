@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...configuration import Array
@@ -49,7 +51,8 @@ class Aging:
             if len(values) > 1
         ]
         aged = [curve for curve in curves if curve.waiting_time > 0]
-        rows, numbers = [], {"waiting_times": [curve.waiting_time for curve in curves]}
+        rows: list[Row] = []
+        numbers: dict[str, Any] = {"waiting_times": [curve.waiting_time for curve in curves]}
         for curve in curves:
             half = [_half_time(curve.lag, curve.value[:, r]) for r in range(curve.value.shape[1])]
             rows.append(
@@ -58,9 +61,8 @@ class Aging:
         mu = None
         try:
             collapse_spread(aged, 0.0)
-            mu = jackknife(
-                lambda kept: aging_exponent([_of(curve, kept) for curve in aged]), np.arange(self._recording.n_replicas)
-            )
+            every = np.arange(float(self._recording.n_replicas))
+            mu = jackknife(lambda kept: aging_exponent([_of(curve, kept) for curve in aged]), every)
             rows.append(Row("mu of the best collapse in t/t_w^mu", mu))
             numbers |= {"mu": mu._asdict(), "spread_at_mu": collapse_spread(aged, mu.value)}
         except InputError as reason:
@@ -69,7 +71,7 @@ class Aging:
 
 
 def _of(curve: TwoTime, replicas: Array) -> TwoTime:
-    return TwoTime(curve.waiting_time, curve.lag, curve.value[:, replicas])
+    return TwoTime(curve.waiting_time, curve.lag, curve.value[:, replicas.astype(int)])
 
 
 def _half_time(lag: Array, value: Array) -> float:

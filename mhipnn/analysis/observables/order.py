@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...configuration import Array
@@ -34,7 +36,7 @@ class Energy:
         rows = [
             Row(f"energy per site at t = {times[frame]:.4g}", last_estimate(energies[frame]), "t0") for frame in (0, -1)
         ]
-        numbers = {"times": times, "mean": mean.mean, "error": mean.error}
+        numbers: dict[str, Any] = {"times": times, "mean": mean.mean, "error": mean.error}
         fits: dict[str, RelaxationFit] = {}
         if (times > 0).sum() >= 4:
             found = {"power_law": power_law(times, mean.mean), "logarithm": logarithm(times, mean.mean)}

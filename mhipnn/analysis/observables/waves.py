@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...configuration import Array
 from ...errors import InputError
@@ -182,7 +183,7 @@ class Spectrum:
         return Findings(rows, numbers, {"spectrum": figure})
 
 
-def _along(direction: list[int], waves: Array, q: Array) -> tuple[Array, Array]:
+def _along(direction: list[int], waves: NDArray[np.int64], q: Array) -> tuple[NDArray[np.int64], Array]:
     step = np.asarray(three_numbers("spectrum.direction", direction)).astype(int)
     if step.tolist() != list(direction):
         raise InputError(f"spectrum.direction is {direction}; give three whole numbers")
@@ -193,7 +194,7 @@ def _along(direction: list[int], waves: Array, q: Array) -> tuple[Array, Array]:
     return waves[on_line], q[on_line]
 
 
-def _spread(q: Array, width: float, n: int) -> Array:
+def _spread(q: Array, width: float, n: int) -> NDArray[np.int64]:
     """Up to n wave vectors of each shell, even in the order of their angles."""
     shell = (np.linalg.norm(q, axis=1) / width + 1e-9).astype(int)
     chosen = []
