@@ -33,6 +33,7 @@ GROUPS: dict[str, str | None] = {
     "dynamics": "dynamics",
     "observer": None,
     "integrator": "dynamics/integrator",
+    "schedule": None,
     "observable": None,
     "loss": "loss",
     "callback": "callbacks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from .. import registry
 from ..atomic import atomic_path
+from ..dynamics.export import write_extxyz, write_vtk
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
 from ..run_folder import write_atomically
@@ -39,7 +40,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     Args:
         cfg: as composed from ``conf/analyze.yaml``: ``trajectory``, ``observables``, ``start``, ``stop``, ``frames``,
-            ``output``, ``potential``, and the settings of each observable below its name.
+            ``replicas``, ``output``, ``export``, ``potential``, and the settings of each observable below its name.
 
     Returns:
         The content of analysis.json: observable -> name -> numbers.
@@ -48,20 +49,24 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no such file or not a trajectory, an unknown observable, one that the trajectory does not allow.
     """
     chosen = _chosen(cfg)
+    _check_export(cfg.export)
     with TrajectoryReader(_existing(cfg.trajectory)) as reader:
         frames = select_frames(reader.times, cfg.start, cfg.stop, cfg.frames)
+        replicas = select_replicas(reader, cfg.replicas)
         folder = Path(cfg.output) if cfg.output else Path(cfg.trajectory).resolve().parent / "analysis"
-        recording = Recording(reader.times[frames], reader.energies[frames], reader.configs, folder)
+        configs = [reader.configs[replica] for replica in replicas]
+        recording = Recording(reader.times[frames], reader.energies[frames][:, replicas], configs, folder)
         started = _start(chosen, recording, complete=cfg.observables is not None)
         _make(folder)
         with _progress_bar() as bar:
             for number, frame in enumerate(bar.track(frames, description="frames")):
-                spins = reader.spins(frame)
+                spins = reader.spins(frame)[replicas]
                 for observable in started.observables.values():
                     observable.add(number, spins)
     findings = {name: observable.findings() for name, observable in started.observables.items()}
     content = _write(folder, cfg, recording, findings)
-    _print(recording, findings, started.left_out, folder)
+    exported = _export(cfg, folder, replicas)
+    _print(recording, findings, started.left_out, folder, exported)
     return content
 
 
@@ -80,6 +85,30 @@ def select_frames(times: np.ndarray, start: float | None, stop: float | None, fr
         raise ConfigError(f"start={start} stop={stop}: no frame of the trajectory is in this range; {reach}")
     step = 1 if frames is None else math.ceil(len(inside) / frames)
     return inside[::step].tolist()
+
+
+def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> list[int]:
+    """The replicas to average over: those given, or all, which then must be at one temperature.
+
+    Raises:
+        ConfigError: no such replica, or a run at several temperatures without a choice.
+    """
+    n = len(reader.configs)
+    if wanted is not None:
+        chosen = list(wanted)
+        if not chosen or any(int(k) != k or not 0 <= k < n for k in chosen) or len(set(chosen)) < len(chosen):
+            raise ConfigError(
+                f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
+            )
+        return chosen
+    temperature = reader.metadata.get("config", {}).get("dynamics", {}).get("temperature")
+    if isinstance(temperature, list) and len(temperature) > 1:
+        each = n // len(temperature)
+        raise ConfigError(
+            f"the run has {len(temperature)} temperatures {temperature}, {each} replicas at each, in this order: average "
+            f"over those of one with replicas=[0,...,{each - 1}] for the first"
+        )
+    return list(range(n))
 
 
 @dataclass
@@ -134,6 +163,19 @@ def _start(chosen: Mapping[str, Observable], recording: Recording, complete: boo
     return _Started(started, left_out)
 
 
+def _export(cfg: DictConfig, folder: Path, replicas: list[int]) -> list[Path]:
+    """The first chosen replica as files of other programs, all its frames."""
+    writers = {"extxyz": (write_extxyz, "trajectory.extxyz"), "vtk": (write_vtk, "trajectory.pvd")}
+    kinds = [cfg.export] if isinstance(cfg.export, str) else list(cfg.export or [])
+    return [writers[kind][0](folder / writers[kind][1], cfg.trajectory, replicas[0]) for kind in kinds]
+
+
+def _check_export(export: Any) -> None:
+    for kind in [export] if isinstance(export, str) else list(export or []):
+        if kind not in ("extxyz", "vtk"):
+            raise ConfigError(f"export: unknown {kind!r}: {suggest(str(kind), ('extxyz', 'vtk'))}")
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +221,13 @@ def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(recording: Recording, findings: Mapping[str, Findings], left_out: Mapping[str, str], folder: Path) -> None:
+def _print(
+    recording: Recording,
+    findings: Mapping[str, Findings],
+    left_out: Mapping[str, str],
+    folder: Path,
+    exported: list[Path],
+) -> None:
     console = Console()
     times = recording.times
     table = Table(
@@ -195,7 +243,7 @@ def _print(recording: Recording, findings: Mapping[str, Findings], left_out: Map
     console.print(table)
     for reason in left_out.values():
         console.print(f"[yellow]left out[/] {escape(reason)}", soft_wrap=True, highlight=False)
-    files = [str(path) for found in findings.values() for path in found.files]
+    files = [str(path) for found in findings.values() for path in found.files] + [str(path) for path in exported]
     console.print(f"figures and analysis.json in {folder}", soft_wrap=True, highlight=False)
     for path in files:
         console.print(path, soft_wrap=True, highlight=False)

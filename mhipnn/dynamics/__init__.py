@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .driver import Simulation
-from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, SphericalMidpoint
+from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
+from .minimise import Minimum, minimise
 from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
 from .saved_state import SavedState
+from .schedules import Schedule
 from .trajectory import TrajectoryReader, read_trajectory
 from .trajectory_writer import TrajectoryWriter, write_trajectory
 
@@ -16,16 +18,19 @@ __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "DormandPrince",
     "Frame",
     "Heun",
     "Integrator",
     "LLGState",
     "LearnedQuench",
     "Magnetisation",
+    "Minimum",
     "Observer",
     "Quench",
     "QuenchSnapshots",
     "SavedState",
+    "Schedule",
     "Simulation",
     "SphericalMidpoint",
     "Trajectory",
@@ -33,6 +38,7 @@ __all__ = [
     "TrajectoryWriter",
     "angular_velocity",
     "llg_rate",
+    "minimise",
     "read_trajectory",
     "thermal_field",
     "write_trajectory",

@@ -82,12 +82,21 @@ class Simulation:
                 self._run_group(writer, group, report, stop)
         (self.path.parent / STATE).unlink(missing_ok=True)
 
+    @property
+    def n_groups(self) -> int:
+        if self.groups is not None:
+            return len(self.groups)
+        if not self.path.exists():
+            return 1
+        with TrajectoryReader(self.path) as reader:
+            return reader.n_groups
+
     def steps_made(self) -> int:
         """Recorded steps of an earlier session, the mean of all groups; 0 without a file."""
         if not self.path.exists():
             return 0
         with TrajectoryReader(self.path) as reader:
-            recorded = [int(n) for n in reader.file["recorded"][...]]
+            recorded = reader.recorded
         steps = [0, *self.quench.recorded_steps]
         return sum(steps[min(n, len(steps) - 1)] for n in recorded) // len(recorded)
 
@@ -112,7 +121,12 @@ class Simulation:
             return
         rows = writer.rows(group)
         replicas = Lockstep(
-            self.quench, self.potential, self.configs[rows], self.seeds[rows], self.deterministic, rows.start
+            self.quench.of_replicas(rows),
+            self.potential,
+            self.configs[rows],
+            self.seeds[rows],
+            self.deterministic,
+            rows.start,
         )
         watch = Watch(self.observers, self.configs, rows)
         new_frames = frozenset(wanted[done:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,7 +55,8 @@ class Lockstep:
         parts = [slice(k, k + 1) for k in range(n)] if separate else [slice(0, n)]
         self._first = first
         self._parts = [
-            _Part(rows, quench, configs[rows], seeds[rows], potential.prepare(configs[rows])) for rows in parts
+            _Part(rows, quench.of_replicas(rows), configs[rows], seeds[rows], potential.prepare(configs[rows]))
+            for rows in parts
         ]
 
     def states(self, saved: SavedState | None = None) -> Iterator[States]:
@@ -89,8 +90,8 @@ class Lockstep:
                 frames.append(part.quench.frame(state, moments_of(part.configs, part.force)))
             except NonFiniteError as error:
                 raise self._of_the_run(error, part) from error
-        joined = (np.concatenate([getattr(one, name) for one in frames]) for name in ("spins", "energies", "fields"))
-        return Frame(frames[0].time, *joined, step=frames[0].step)
+        names = ("spins", "energies", "fields")
+        return replace(frames[0], **{name: np.concatenate([getattr(one, name) for one in frames]) for name in names})
 
     def _of_the_run(self, error: Exception, part: _Part) -> Exception:
         """The same error, with replicas numbered as in the whole run."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..atomic import atomic_path
 from ..configuration import Array
-from ..errors import DatasetError
+from ..errors import DatasetError, InputError
 from ..potential import FrozenPotential
 from .integrators import LLGState
 
@@ -51,16 +52,16 @@ class SavedState:
         return LLGState(spins, self.seeds, self.time, self.step)
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-        with atomic_path(path) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                spins=self.spins,
-                step=self.step,
-                time=self.time,
-                seeds=np.array(self.seeds, np.uint64),
-                group=self.group,
-            )
+        """Write the file, whole or not at all. Raises InputError: it cannot be written."""
+        values: dict[str, Any] = {"spins": self.spins, "step": self.step, "time": self.time, "group": self.group}
+        try:
+            with atomic_path(path) as partial, partial.open("wb") as file:
+                np.savez(file, **values, seeds=np.array(self.seeds, np.uint64))
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written: {error.strerror or error}; all frames so far are kept, and the same "
+                "command goes on from the last of them"
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> SavedState:

@@ -71,6 +71,15 @@ class TrajectoryReader:
         return min(length, int(recorded[0])), int(bounds[n_groups])
 
     @property
+    def recorded(self) -> list[int]:
+        """Complete frames of every group."""
+        return [int(n) for n in self.file["recorded"][...]] if "recorded" in self.file else [self.n_frames]
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.recorded)
+
+    @property
     def n_sites(self) -> int:
         return int(self.file["spins"].shape[2])
 

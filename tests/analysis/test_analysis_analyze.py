@@ -39,6 +39,7 @@ def turning(theta=np.pi / 2):
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs")
     write_trajectory(path / "turning.h5", turning())
+    write_trajectory(path / "hot.h5", turning(), {"config": {"dynamics": {"temperature": [0.1, 0.2]}}})
     rng = np.random.default_rng(1)
     configs = [RandomSites(20, 3).sample(rng) for _ in range(2)]
     spins = np.stack([[random_spins(20, rng) for _ in range(2)] for _ in range(6)])
@@ -74,7 +75,7 @@ def test_every_number_of_a_turning_ferromagnet(folder, capsys):
     weight = np.array(content["spectrum"]["mean"][at_zero]) * content["spectrum"]["resolution"]
     assert weight.max() == pytest.approx(L * L / 2)  # half of |m|^2 is in each circular part
     assert content["aging"]["waiting_times"] == [1, 2]
-    wanted = np.interp(0.5, [np.cos(OMEGA * DT * k) for k in (1, 0)], [DT, 0])
+    wanted = np.interp(-0.5, [-np.cos(OMEGA * DT * k) for k in (1, 2)], [DT, 2 * DT])
     assert value(content, "aging", "t_w = 1)") == pytest.approx(wanted)
     assert content["edwards_anderson"]["q_ea"] == pytest.approx([0, 0], abs=1e-12)
     assert content["edwards_anderson"]["q_squared"] == pytest.approx([1, 1])
@@ -101,7 +102,10 @@ def test_a_part_of_the_times_and_long_arrays(folder, monkeypatch):
     with np.load(folder / "turning" / "arrays.npz", allow_pickle=False) as arrays:
         assert arrays["spectrum/mean"].shape == (len(content["spectrum"]["q"]), 27)
     np.testing.assert_allclose(np.diff(content["spectrum"]["q"]), 2 * np.pi / L)
-    assert run(folder, "observables=[energy]", "frames=10")["frames"] == 10
+    content = run(folder, "observables=[energy]", "frames=10", "replicas=[1]", "export=[extxyz,vtk]")
+    assert (content["frames"], content["replicas"]) == (10, 1)
+    assert (folder / "turning" / "trajectory.extxyz").read_text().count("Lattice=") == N_FRAMES
+    assert len(list((folder / "turning").glob("trajectory*.vtp"))) == N_FRAMES
 
 
 def test_what_a_trajectory_does_not_allow_is_left_out(folder, capsys):
@@ -132,6 +136,9 @@ def test_fields_of_a_potential_and_a_film(folder, tmp_path):
         ("turning", ["observables=[corelation]"], ConfigError, "unknown 'corelation': did you mean 'correlation'"),
         ("turning", ["observables=[]"], ConfigError, "name one or more"),
         ("turning", ["start=30"], ConfigError, "no frame of the trajectory is in this range; it holds t = 0 to 19.5"),
+        ("turning", ["replicas=[0,2]"], ConfigError, "replicas 0 to 1; give some of them"),
+        ("hot", [], ConfigError, "2 temperatures [0.1, 0.2], 1 replicas at each"),
+        ("turning", ["export=vtp"], ConfigError, "did you mean 'vtk'"),
         ("turning", ["frames=0"], ConfigError, "whole number >= 1"),
         ("short", ["observables=[spectrum]"], InputError, "S(q, omega) needs 16 evenly spaced frames or more, got 6"),
         ("short", ["observables=[spin_glass]"], InputError, "no two replicas share their disorder"),
