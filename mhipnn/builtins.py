@@ -37,12 +37,42 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("potential", "sd_model", "mhipnn.electrons.sd_model.SDModel"),
     ("potential", "network", "mhipnn.nn.checkpoint.load_potential"),
     ("potential", "ensemble", "mhipnn.nn.checkpoint.load_ensemble"),
+    ("potential", "sum", "mhipnn.dynamics.additive.sum.Sum"),
+    ("potential", "zeeman", "mhipnn.dynamics.additive.onsite.Zeeman"),
+    ("potential", "uniaxial", "mhipnn.dynamics.additive.onsite.UniaxialAnisotropy"),
+    ("potential", "cubic", "mhipnn.dynamics.additive.onsite.CubicAnisotropy"),
+    ("potential", "heisenberg", "mhipnn.dynamics.additive.pairs.PairExchange"),
+    ("potential", "bonds", "mhipnn.dynamics.additive.pairs.BondExchange"),
+    ("potential", "dipolar", "mhipnn.dynamics.additive.dipolar.Dipolar"),
     ("dynamics", "quench", "mhipnn.dynamics.quench.Quench"),
+    ("observer", "magnetisation", "mhipnn.dynamics.observers.Magnetisation"),
+    ("observer", "correlations", "mhipnn.analysis.streaming.Correlations"),
     ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
     ("integrator", "rk4", "mhipnn.dynamics.integrators.RK4"),
     ("integrator", "depondt_mertens", "mhipnn.dynamics.integrators.rotation.DepondtMertens"),
     ("integrator", "sib", "mhipnn.dynamics.integrators.midpoint.SIB"),
     ("integrator", "spherical_midpoint", "mhipnn.dynamics.integrators.midpoint.SphericalMidpoint"),
+    ("integrator", "dormand_prince", "mhipnn.dynamics.integrators.adaptive.DormandPrince"),
+    ("schedule", "constant", "mhipnn.dynamics.schedules.Constant"),
+    ("schedule", "quench", "mhipnn.dynamics.schedules.Step"),
+    ("schedule", "linear", "mhipnn.dynamics.schedules.Linear"),
+    ("schedule", "exponential", "mhipnn.dynamics.schedules.Exponential"),
+    ("schedule", "table", "mhipnn.dynamics.schedules.Table"),
+    ("schedule", "rotating", "mhipnn.dynamics.schedules.Rotating"),
+    ("schedule", "pulse", "mhipnn.dynamics.schedules.Pulse"),
+    ("schedule", "sweep", "mhipnn.dynamics.schedules.Sweep"),
+    ("observable", "energy", "mhipnn.analysis.observables.order.Energy"),
+    ("observable", "correlation", "mhipnn.analysis.observables.order.Correlation"),
+    ("observable", "structure_factor", "mhipnn.analysis.observables.waves.StructureFactor"),
+    ("observable", "spectrum", "mhipnn.analysis.observables.waves.Spectrum"),
+    ("observable", "aging", "mhipnn.analysis.observables.glassy.Aging"),
+    ("observable", "edwards_anderson", "mhipnn.analysis.observables.glassy.EdwardsAnderson"),
+    ("observable", "spin_glass", "mhipnn.analysis.observables.glassy.SpinGlass"),
+    ("observable", "topology", "mhipnn.analysis.observables.textures.Topology"),
+    ("observable", "domains", "mhipnn.analysis.observables.textures.DomainCount"),
+    ("observable", "texture", "mhipnn.analysis.observables.textures.Texture"),
+    ("observable", "animation", "mhipnn.analysis.observables.textures.Animation"),
+    ("observable", "fields", "mhipnn.analysis.observables.fields.Fields"),
     ("loss", "torque", "mhipnn.training.loss.Torque"),
     ("loss", "huber", "mhipnn.training.loss.TorqueHuber"),
     ("loss", "tangential", "mhipnn.training.loss.Tangential"),
@@ -71,6 +101,8 @@ _CRYSTAL: dict[str, Any] = {
 }
 
 _N_WORKERS = {"n_workers": "${oc.select:data.n_workers,null}"}  # null: one a core
+
+_PRECISION = {"device": "cpu", "dtype": "float64"}  # in a sum: those of the sum
 
 _QUEUE: dict[str, Any] = {
     "n_workers": 16,  # in all, one a core
@@ -108,11 +140,29 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
         "species": None,  # in place of those of the file
         "sha256": None,
     },
+    ("potential", "zeeman"): {"field": [0.0, 0.0, 0.1]} | _PRECISION,  # or {schedule: NAME, ...}
+    ("potential", "uniaxial"): {"K": 0.1, "axis": [0.0, 0.0, 1.0]} | _PRECISION,
+    ("potential", "cubic"): {"K1": 0.1, "axes": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]} | _PRECISION,
+    ("potential", "heisenberg"): {
+        "J": {
+            "_target_": "mhipnn.structures.exchange.ExponentialExchange",
+            **{"J": 1.0, "r0": 1.0, "xi": 0.5, "r_on": 1.5, "r_cut": 2.5},
+        },
+        "D": None,  # a function of the distance like J
+        "K": None,
+        "direction": "bond",  # of D, or interfacial
+        "normal": [0.0, 0.0, 1.0],
+        "factors": None,  # a symmetric matrix, one row a species
+    }
+    | _PRECISION,
+    ("potential", "bonds"): {"pairs": None, "J": None, "D": None, "K": None, "path": None} | _PRECISION,
+    ("potential", "dipolar"): {"strength": 0.01, "cutoff": None, "max_pairs": 4_000_000} | _PRECISION,
     ("integrator", "heun"): {},
     ("integrator", "rk4"): {},
     ("integrator", "depondt_mertens"): {},
     ("integrator", "sib"): {},
     ("integrator", "spherical_midpoint"): {"tolerance": 1.0e-12, "max_iterations": 60},
+    ("integrator", "dormand_prince"): {"tolerance": 1.0e-6, "max_parts": 1000},
     ("loss", "torque"): {"weight": 1.0},
     ("loss", "huber"): {"weight": 1.0, "delta": 1.0},  # delta in units of the rms torque
     ("loss", "tangential"): {"weight": 1.0},

@@ -22,10 +22,10 @@ class SpinConfiguration:
         pbc: (3,), which cell vectors are periods.
         spins: (N, 3), unit vectors for model Hamiltonians (other lengths are allowed).
         species: (N,) integers >= 0, default 0.
-        moments: (N,) magnetic moments mu_i > 0, default 1.
+        moments: (N,) magnetic moments mu_i >= 0, default 1; 0 is a vacancy, whose spin never moves.
 
     Raises:
-        InputError: wrong shape, a non-finite number (with its site), a cell of zero volume, mu_i <= 0.
+        InputError: wrong shape, a non-finite number (with its site), a cell of zero volume, mu_i < 0.
     """
 
     positions: Array
@@ -49,9 +49,9 @@ class SpinConfiguration:
         spins = _finite_array("spins", self.spins, (n_sites, 3))
         moments = np.ones(n_sites) if self.moments is None else self.moments
         moments = _finite_array("moments", moments, (n_sites,))
-        if (moments <= 0).any():
-            site = int(np.argmax(moments <= 0))
-            raise InputError(f"moments: mu must be positive, got {moments[site]} at site {site}")
+        if (moments < 0).any():
+            site = int(np.argmax(moments < 0))
+            raise InputError(f"moments: mu must be >= 0, got {moments[site]} at site {site}")
         species = np.zeros(n_sites, int) if self.species is None else np.asarray(self.species)
         if species.shape != (n_sites,) or species.dtype.kind not in "iu" or (species < 0).any():
             raise InputError(f"species: expected {n_sites} integers >= 0, got {species.dtype} {species.shape}")

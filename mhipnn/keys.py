@@ -24,7 +24,7 @@ KEYS: dict[str, Key] = {
     "positions": Key("site", ("N", 3), "length", "R_i"),
     "spins": Key("site", ("N", 3), "1", "S_i"),
     "species": Key("site", ("N",), "1", "integer species of site i"),
-    "moments": Key("site", ("N",), "moment", "mu_i > 0"),
+    "moments": Key("site", ("N",), "moment", "mu_i >= 0; 0: a vacancy"),
     "cell": Key("graph", (1, 3, 3), "length", "cell vectors, one a row"),
     "pbc": Key("graph", (1, 3), "1", "which cell vectors are periods"),
     "edge_index": Key("edge", (2, "E"), "1", "[source j, receiver i], sorted by receiver"),

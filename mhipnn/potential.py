@@ -40,6 +40,12 @@ class FrozenPotential(Protocol):
         ...
 
 
+def frozen_at(force: FrozenPotential, time: float) -> FrozenPotential:
+    """A frozen potential as it is at a time, hbar/t0, by its method ``at`` if it has one; itself if nothing changes."""
+    at = getattr(force, "at", None)
+    return force if at is None else at(time)
+
+
 @runtime_checkable
 class Potential(Protocol):
     """Anything with an energy: whatever runs with one potential runs with each."""

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from .integrators import RK4, SIB, DepondtMertens, Heun, Integrator, LLGState, SphericalMidpoint
+from .driver import Simulation
+from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
+from .minimise import Minimum, minimise
+from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
-from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
+from .saved_state import SavedState
+from .schedules import Schedule
+from .trajectory import TrajectoryReader, read_trajectory
+from .trajectory_writer import TrajectoryWriter, write_trajectory
 
 __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "DormandPrince",
     "Frame",
     "Heun",
     "Integrator",
     "LLGState",
     "LearnedQuench",
+    "Magnetisation",
+    "Minimum",
+    "Observer",
     "Quench",
     "QuenchSnapshots",
+    "SavedState",
+    "Schedule",
+    "Simulation",
     "SphericalMidpoint",
     "Trajectory",
+    "TrajectoryReader",
     "TrajectoryWriter",
     "angular_velocity",
     "llg_rate",
+    "minimise",
     "read_trajectory",
     "thermal_field",
     "write_trajectory",

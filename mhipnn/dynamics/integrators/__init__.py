@@ -7,7 +7,7 @@
 | mu_i | ``moments`` | (R, N); 0: a vacancy, which stays as it is |
 | B_ext | ``external_field`` | (3,) or (R, N, 3), energy |
 | alpha | ``damping`` | number |
-| kT | ``temperature`` | number, energy |
+| kT | ``temperature`` | number or (R,), energy |
 
 ``force`` is a :class:`mhipnn.potential.FrozenPotential`: spins -> (energies (R,), fields (R, N, 3)). All of them solve
 Gilbert's equation (LLG), d(phi)/dt = B/(1 + alpha^2) for a free spin; Landau and Lifshitz's own (LL) is the same
@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import torch
 
+from .adaptive import DormandPrince
 from .midpoint import SIB, SphericalMidpoint
 from .rotation import DepondtMertens
 from .state import Force, Integrator, LLGState, advanced, llg_rate_of_step, with_length_of
@@ -29,6 +30,7 @@ __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "DormandPrince",
     "Force",
     "Heun",
     "Integrator",
@@ -55,7 +57,7 @@ class Heun:
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:
@@ -84,7 +86,7 @@ class RK4:
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:

@@ -34,7 +34,7 @@ class SIB:
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:
@@ -85,7 +85,7 @@ class SphericalMidpoint:
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:

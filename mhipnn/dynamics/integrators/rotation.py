@@ -33,7 +33,7 @@ class DepondtMertens:
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:

@@ -66,7 +66,7 @@ class Integrator(Protocol):
         force: Force,
         dt: float,
         damping: float,
-        temperature: float,
+        temperature: float | torch.Tensor,
         moments: torch.Tensor,
         external_field: torch.Tensor | None = None,
     ) -> LLGState:
@@ -74,11 +74,16 @@ class Integrator(Protocol):
         ...
 
 
+def hot(temperature: float | torch.Tensor) -> bool:
+    """Whether there is noise: kT > 0 in any replica."""
+    return bool((temperature > 0).any()) if isinstance(temperature, torch.Tensor) else temperature > 0
+
+
 def effective_field(
     state: LLGState,
     dt: float,
     damping: float,
-    temperature: float,
+    temperature: float | torch.Tensor,
     moments: torch.Tensor,
     external_field: torch.Tensor | None,
 ) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -87,7 +92,7 @@ def effective_field(
     A site with mu_i = 0 is a vacancy: b_i = 0 there, whatever B_i is.
     """
     added: torch.Tensor | None = external_field
-    if temperature > 0 and damping > 0:
+    if damping > 0 and hot(temperature):
         noise = thermal_field(state.seeds, state.step, moments, damping, temperature, dt)
         added = noise if added is None else noise + added
     mu = moments.unsqueeze(-1)
@@ -103,7 +108,7 @@ def llg_rate_of_step(
     state: LLGState,
     dt: float,
     damping: float,
-    temperature: float,
+    temperature: float | torch.Tensor,
     moments: torch.Tensor,
     external_field: torch.Tensor | None,
 ) -> Rate:
