@@ -80,8 +80,8 @@ def _command(config_name: str, task: Task) -> None:
     try:
         with _full_errors():
             _hydra(config_name, job.guarded())
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(130)
     except MISTAKES as error:
         if error not in job.told:
@@ -198,7 +198,7 @@ def _check_types(cfg: DictConfig, config_name: str) -> None:
     for key in keys:
         default, value = (OmegaConf.select(node, key, throw_on_missing=False) for node in (defaults, cfg))
         wanted = _wanted_type(default)
-        if value is None or wanted is None or _makes_an_object(value):
+        if value is None or wanted is None or _makes_an_object(value) or _is_one_of_several(key, value):
             continue
         if isinstance(value, wanted[1]) and isinstance(value, bool) == isinstance(default, bool):
             continue
@@ -208,6 +208,11 @@ def _check_types(cfg: DictConfig, config_name: str) -> None:
 def _makes_an_object(value: Any) -> bool:
     """A node that names what it becomes: a schedule in place of a number checks itself when it is made."""
     return isinstance(value, DictConfig) and bool({"_target_", "schedule"} & set(value))
+
+
+def _is_one_of_several(key: str, value: Any) -> bool:
+    """A list where one value is meant for all replicas, and a list for one after the other."""
+    return key == "dynamics.temperature" and isinstance(value, ListConfig)
 
 
 def _wanted_type(default: Any) -> tuple[str, tuple[type, ...]] | None:

@@ -18,7 +18,7 @@ from .atomic import atomic_path
 from .errors import ConfigError
 
 # Where a run is written, where its labels are made, how many trainings run at a time: that makes it no other run.
-_NOT_IDENTITY = ("output_root", "run_dir", "resume", "launcher", "side_by_side")
+_NOT_IDENTITY = ("output_root", "run_dir", "resume", "launcher", "side_by_side", "max_memory")
 
 
 class RunFolder:

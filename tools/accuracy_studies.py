@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mhipnn import registry
 
@@ -52,6 +52,14 @@ class Size:
     layers: Sequence[int]
     common: Overrides = field(default_factory=dict)
 
+    def shortened(self, epochs: int) -> Size:
+        """The same with so many epochs of all labels on every track; learning curves keep their equal steps."""
+        tracks = {
+            name: {key: value for key, value in overrides.items() if key != "trainer.max_epochs"}
+            for name, overrides in self.tracks.items()
+        }
+        return replace(self, epochs=epochs, tracks=tracks)
+
 
 _TINY_SYSTEMS = {
     "data.n_workers": "1",  # to start processes would take longer than the labels
@@ -97,7 +105,7 @@ SIZES: Mapping[str, Size] = {
         scanned=("sd_disorder", "sd_disorder_metal", "sd_double_exchange"),
         epochs=14,
         realisations=640,
-        learning=(25, 50, 100, 200, 400),
+        learning=(25, 50, 100, 200, 400, 640),
         cutoffs=(2.0, 3.0, 4.0, 5.0),
         layers=(1, 2, 3),
     ),

@@ -3,7 +3,7 @@
     python tools/benchmark_accuracy.py                    # all studies, quick: some minutes, and it measures nothing
     python tools/benchmark_accuracy.py models --size full --kondo-square kondo_square.npz --budget 480
     python tools/benchmark_accuracy.py models --size full --tracks sd_disorder --seeds 0 1 2
-    python tools/benchmark_accuracy.py learning_curve cutoff --size full --tracks sd_disorder
+    python tools/benchmark_accuracy.py learning_curve cutoff --size full --tracks sd_disorder_metal --epochs 6
     python tools/benchmark_accuracy.py models --size full --models mhip 'wide: model=mhip_ts model.n_features=48'
     python tools/benchmark_accuracy.py --size full --only-table
 
@@ -141,6 +141,12 @@ def _overrides(texts: Sequence[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
+def _epochs(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of epochs; give a whole number >= 1")
+    return int(text)
+
+
 def options() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = list(studies(SIZES["full"]))
@@ -149,6 +155,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--tracks", nargs="+", choices=SIZES["full"].tracks, help="default: those of the study")
     made.add_argument("--models", nargs="+", help="registered names or 'label: model=name key=value ...'")
     made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the trainings (default 0)")
+    made.add_argument("--epochs", type=_epochs, help="of a training on all labels (default: those of the size)")
     made.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="more overrides of every training")
     made.add_argument("--budget", type=float, default=float("inf"), help="minutes after which no training starts")
     made.add_argument("--only-table", action="store_true", help="draw tables and figures from the rows that are there")
@@ -166,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console.width = 200
     args = parser.parse_args(arguments)
-    size = SIZES[args.size]
+    size = SIZES[args.size] if args.epochs is None else SIZES[args.size].shortened(args.epochs)
     known = studies(size)
     try:
         models, given = _models(args.models), _overrides(args.set)

@@ -54,6 +54,30 @@ def spin_correlation(
     spins = config.spins if spins is None else np.asarray(spins, float)
     if spins.shape[-2:] != (config.n_sites, 3):
         raise InputError(f"spin correlation: spins have shape {spins.shape}, need (..., {config.n_sites}, 3)")
+    pairs = pair_bins(config, r_max, bin_width)
+    value = pairs.correlation(spins.reshape(-1, config.n_sites, 3))
+    return RadialCorrelation(pairs.r, value.reshape(*spins.shape[:-2], len(pairs.r)), pairs.count)
+
+
+@dataclass(frozen=True)
+class PairBins:
+    """Directed pairs i <- j, both (P,), and the bin of their distance, (P,); ``r`` and ``count`` of the bins, (B,)."""
+
+    i: np.ndarray
+    j: np.ndarray
+    bins: np.ndarray
+    r: Array
+    count: np.ndarray
+
+    def correlation(self, states: Array) -> Array:
+        """C(r) of spins (S, N, 3), (S, B); NaN where a bin holds no pair."""
+        dots = ((state[self.i] * state[self.j]).sum(-1) for state in states)
+        sums = np.stack([np.bincount(self.bins, each, minlength=len(self.r)) for each in dots])
+        return np.where(self.count > 0, sums / np.maximum(self.count, 1), np.nan)
+
+
+def pair_bins(config: SpinConfiguration, r_max: float, bin_width: float) -> PairBins:
+    """The pairs of :func:`spin_correlation`. Raises InputError: r_max or bin_width not positive."""
     if not (bin_width > 0 and r_max >= bin_width):
         raise InputError(
             f"spin correlation: r_max {r_max} and bin_width {bin_width} must be positive, r_max the larger"
@@ -67,11 +91,12 @@ def spin_correlation(
     kept = (i != j) & (bins < n_bins)
     i, j, bins = i[kept], j[kept], bins[kept]
     count = np.bincount(bins, minlength=n_bins)
-    states = spins.reshape(-1, config.n_sites, 3)
-    sums = np.stack([np.bincount(bins, (state[i] * state[j]).sum(-1), minlength=n_bins) for state in states])
-    value = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
-    middle = np.asarray((np.arange(n_bins) + 0.5) * bin_width, np.float64)
-    return RadialCorrelation(middle, value.reshape(*spins.shape[:-2], n_bins), count)
+    return PairBins(i, j, bins, bin_middles(r_max, bin_width), count)
+
+
+def bin_middles(r_max: float, bin_width: float) -> Array:
+    """Middles of the bins [k, k+1) bin_width that end at r_max or before, (B,)."""
+    return np.asarray((np.arange(int(r_max / bin_width + 1e-9)) + 0.5) * bin_width, np.float64)
 
 
 def trajectory_correlation(
@@ -81,8 +106,7 @@ def trajectory_correlation(
 
     ``r_max`` is by default 5 mean spacings or half of the narrowest box, beyond which images of one pair come twice.
     """
-    if r_max is None:
-        r_max = max(bin_width, min([5.0, *(half_width(config) for config in trajectory.configs)]))
+    r_max = largest_distance(trajectory.configs, bin_width) if r_max is None else r_max
     each = [
         spin_correlation(config, trajectory.spins[:, replica], r_max, bin_width)
         for replica, config in enumerate(trajectory.configs)
@@ -90,6 +114,11 @@ def trajectory_correlation(
     return RadialCorrelation(
         each[0].r, np.stack([one.value for one in each], axis=1), np.stack([one.count for one in each])
     )
+
+
+def largest_distance(configs: Sequence[SpinConfiguration], bin_width: float) -> float:
+    """5 mean spacings or half of the narrowest box, beyond which images of one pair come twice; one bin at least."""
+    return max(bin_width, min([5.0, *(half_width(config) for config in configs)]))
 
 
 def half_width(config: SpinConfiguration) -> float:
@@ -131,38 +160,6 @@ def autocorrelation(trajectory: Trajectory, waiting_time: float = 0.0) -> tuple[
     start = int(np.abs(times - waiting_time).argmin())
     later = trajectory.spins[start:]
     return times[start:] - times[start], np.einsum("trna,rna->tr", later, later[0]) / trajectory.n_sites
-
-
-def structure_factor(config: SpinConfiguration, spins: Array | None = None, q_max: float = 7.0) -> tuple[Array, Array]:
-    """S(q) = (1/N) |sum_i S_i exp(-i q.R_i)|^2 on the q that the periodic box allows, 0 <= |q| <= q_max.
-
-    Args:
-        config: sites, and the spins if ``spins`` is not given.
-        spins: (..., N, 3).
-        q_max: inverse mean spacing.
-
-    Returns:
-        q (Q, 3), sorted by length, and S (..., Q).
-    """
-    spins = config.spins if spins is None else np.asarray(spins, float)
-    reciprocal = 2 * np.pi * np.linalg.inv(config.cell).T
-    # |m_a| <= |q| |a| / 2 pi for q = sum_a m_a b_a; only periodic directions have allowed q other than 0.
-    reach = np.where(config.pbc, np.floor(q_max * np.linalg.norm(config.cell, axis=1) / (2 * np.pi) + 1e-9), 0)
-    axes = [np.arange(-n, n + 1) for n in reach]
-    q = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) @ reciprocal
-    length = np.linalg.norm(q, axis=1)
-    q = q[length <= q_max * (1 + 1e-9)]
-    q = q[np.argsort(np.linalg.norm(q, axis=1), kind="stable")]
-    amplitude = np.einsum("...na,nq->...aq", spins, np.exp(-1j * config.positions @ q.T))
-    return q, (np.abs(amplitude) ** 2).sum(-2) / config.n_sites
-
-
-def shell_average(q: Array, values: Array, width: float) -> tuple[Array, Array]:
-    """Averages of S(q) over shells of |q|: middles (K,) of the shells that hold a q, and values (..., K)."""
-    shell = (np.linalg.norm(q, axis=1) / width).astype(int)
-    numbers, where, count = np.unique(shell, return_inverse=True, return_counts=True)
-    member = (where[:, None] == np.arange(len(numbers))) / count
-    return (numbers + 0.5) * width, values @ member
 
 
 def nearest_instants(times: Array, wanted: Sequence[float]) -> list[int]:

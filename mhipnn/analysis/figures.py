@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
 
 from ..configuration import Array, SpinConfiguration
-from ..dynamics.quench import Trajectory
 from ..errors import InputError
 from .correlations import MeanAndError, mean_and_error, nearest_instants
 from .parity import nrmse, r_squared
@@ -107,7 +107,20 @@ def rollout_correlations(comparison: RolloutComparison, at: Sequence[float] | No
     )
 
 
-def energy_relaxation(trajectories: Mapping[str, Trajectory]) -> Figure:
+class Energies(Protocol):
+    """What a trajectory says of its energies (T, R)."""
+
+    @property
+    def times(self) -> Array: ...
+    @property
+    def energies(self) -> Array: ...
+    @property
+    def n_sites(self) -> int: ...
+    @property
+    def n_replicas(self) -> int: ...
+
+
+def energy_relaxation(trajectories: Mapping[str, Energies]) -> Figure:
     """Energy per site against time: mean over the realisations, band = standard error. Keys name the curves."""
     if not trajectories:
         raise InputError("energy figure: give at least one trajectory")

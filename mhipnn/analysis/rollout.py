@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -72,8 +72,8 @@ class RolloutComparison:
         """(E_learned - E_exact)/N of the means over realisations, each potential along its own trajectory, (T,)."""
         return (self.learned.energies - self.exact.energies).mean(1) / self.exact.n_sites
 
-    def fraction_within(self, n_errors: float = N_ERRORS, combined: bool = False) -> float:
-        """Fraction of the (r, t) bins with |C_learned - C_exact| <= n_errors x standard error.
+    def fraction_within(self, n_errors: float = N_ERRORS, combined: bool = False, until: float = float("inf")) -> float:
+        """Fraction of the (r, t) bins, t <= ``until``, with |C_learned - C_exact| <= n_errors x standard error.
 
         C is the mean over the realisations; the standard error is that of the exact mean over realisations (ddof = 1),
         or with ``combined`` the root of the sum of both squares. t = 0 is left out, where both are equal
@@ -82,16 +82,22 @@ class RolloutComparison:
         error = self.exact_mean.error
         if combined:
             error = np.hypot(error, self.learned_mean.error)
-        counted = np.isfinite(error) & (self.times > 0)[:, None]
+        counted = np.isfinite(error) & ((self.times > 0) & (self.times <= until))[:, None]
         if not counted.any():
             return float("nan")
         return float((np.abs(self.correlation_deviation) <= n_errors * error)[counted].mean())
+
+    def agreement_time(self, share: float = 0.95, n_errors: float = 1.0) -> float:
+        """The last time t up to which :meth:`fraction_within` is at least ``share``; 0 if there is none, hbar/t0."""
+        good = [t for t in self.times if self.fraction_within(n_errors, until=t) >= share]
+        return float(max(good, default=0.0))
 
     def summary(self) -> dict[str, float]:
         """The numbers of the comparison by name; energies in t0."""
         spins = self.learned.spins[-1] - self.exact.spins[-1]
         return {
             "within_1_error": self.fraction_within(1.0),
+            "within_1_error_until": self.agreement_time(),
             "within_2_errors": self.fraction_within(),
             "within_2_combined_errors": self.fraction_within(combined=True),
             "torque_r2": r_squared(self.torques, self.learned_torques),
@@ -141,6 +147,47 @@ def compare_rollouts(
         learned_torques=torques_along(learned.prepare(configs), trajectory.spins),
         own_path=(torques_along(exact.prepare(configs), rollout.spins), own_torques),
     )
+
+
+def turned_starts(
+    comparison: RolloutComparison,
+    exact: Potential,
+    quench: Quench,
+    seeds: Sequence[int],
+    angle: float,
+    r_max: float | None = None,
+    bin_width: float = 0.5,
+    progress: Callable[[int, int], None] | None = None,
+) -> RolloutComparison:
+    """The exact quench against itself, from spins turned by ``angle``: what small differences alone grow into.
+
+    No learned potential can be expected to agree better than this for the angle that its errors amount to.
+
+    Args:
+        comparison: whose exact trajectory, made with ``exact``, ``quench`` and ``seeds``, is the one to compare with.
+        angle: by which every spin of the start is turned about a random axis across it, radians.
+        r_max, bin_width, progress: as in :func:`compare_rollouts`.
+    """
+    configs = [
+        config.with_spins(turned(config.spins, angle, seed))
+        for config, seed in zip(comparison.exact.configs, seeds, strict=True)
+    ]
+    rollout, torques = driven(quench, exact, configs, seeds, progress)
+    return replace(
+        comparison,
+        learned=rollout,
+        learned_correlation=trajectory_correlation(rollout, r_max, bin_width),
+        learned_torques=comparison.torques,
+        own_path=(torques, torques),
+    )
+
+
+def turned(spins: Array, angle: float, seed: int) -> Array:
+    """Spins (N, 3), each turned by ``angle`` (radians) about a random axis across it."""
+    across = np.cross(spins, np.random.default_rng(seed).standard_normal(spins.shape))
+    length = np.linalg.norm(spins, axis=-1, keepdims=True)
+    across *= length / np.linalg.norm(across, axis=-1, keepdims=True)
+    return np.cos(angle) * spins + np.sin(angle) * across
 
 
 def driven(

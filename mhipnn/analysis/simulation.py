@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -12,52 +10,119 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from .. import __version__
 from ..configuration import SpinConfiguration
-from ..dynamics.quench import Frame, Quench, Trajectory
-from ..dynamics.quench import Progress as Report
-from ..dynamics.trajectory import TrajectoryWriter
+from ..dynamics.advice import time_step_advice
+from ..dynamics.driver import Simulation
+from ..dynamics.memory import bytes_of, groups_within
+from ..dynamics.quench import Quench
+from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError
-from ..potential import Potential
+from ..nn.ensemble import EnsemblePotential
+from ..nn.network_potential import NetworkPotential
+from ..nn.trained_for import require_trained_for
 from ..run_folder import RunFolder
-from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation
-from .figures import correlation_profiles, energy_relaxation, save, spin_pictures
+from .audit import AuditResult
+from .audit_figure import audit_figure
+from .audit_reference import audit_of
+from .figures import save
+from .progress_bar import progress_bar
+from .simulation_report import by_temperature, draw, metrics_of, print_table
+from .streaming import Correlations
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Sample the realisations, run the quench, write trajectory.h5, metrics.json and figures; return the metrics.
 
+    An unfinished run of the same configuration is gone on with (``resume``).
+
     Args:
-        cfg: the configuration of ``simulate``: ``potential``, ``system`` and ``dynamics`` (nodes with ``_target_``),
-            ``seed``, ``replicas``, ``output_root``, ``run_dir``.
+        cfg: the configuration of ``simulate``: ``potential``, ``system``, ``dynamics`` and ``observers`` (nodes with
+            ``_target_``), ``seed``, ``replicas``, ``max_memory``, ``deterministic``, ``output_root``, ``run_dir``,
+            ``resume``.
 
     Raises:
         ConfigError: replicas < 1, a seed < 0, or ``potential=learned`` without a checkpoint.
+        CheckpointError: a network that was trained for other systems.
     """
     _check(cfg)
+    max_memory = bytes_of(cfg.max_memory)
     potential, system, quench = (instantiate(cfg[group]) for group in ("potential", "system", "dynamics"))
-    configs, seeds = realisations(system, int(cfg.seed), int(cfg.replicas))
+    observers = {name: instantiate(node) for name, node in (cfg.observers or {}).items() if node is not None}
+    names = temperature_names(quench)
+    quench, configs, seeds = spread_temperatures(quench, *realisations(system, int(cfg.seed), int(cfg.replicas)))
+    if isinstance(potential, NetworkPotential | EnsemblePotential):
+        require_trained_for(potential, configs[0], str(cfg.checkpoint))
+    if cfg.get("audit") is not None:
+        observers["audit"] = audit_of(cfg, potential, configs[0].n_sites)
     console = Console()
     with RunFolder.open(
-        cfg, cfg.output_root, parts=("simulate", _name(cfg.system)), run_dir=cfg.run_dir, resume=False
+        cfg, cfg.output_root, parts=("simulate", _name(cfg.system)), run_dir=cfg.run_dir, resume=bool(cfg.resume)
     ) as folder:
+        simulation = Simulation(
+            quench,
+            potential,
+            configs,
+            seeds,
+            folder.path / "trajectory.h5",
+            metadata=_metadata(cfg, seeds),
+            observers=observers,
+            deterministic=bool(cfg.deterministic),
+        )
+        simulation = _begun(simulation, folder, console, max_memory)
+        steps_before = simulation.steps_made()
         started = perf_counter()
-        with _progress_bar(console, len(configs) * configs[0].n_sites) as report:
-            trajectory = integrate(
-                quench, potential, configs, seeds, folder.path / "trajectory.h5", _metadata(cfg, seeds), report
-            )
+        with progress_bar(console, len(configs) * configs[0].n_sites / simulation.n_groups) as report:
+            simulation.run(report, resume=folder.resumed)
         seconds = perf_counter() - started
-        correlation = trajectory_correlation(trajectory)
-        profile = mean_and_error(correlation.value, axis=1)
-        draw(trajectory, correlation, profile, folder.figures)
-        metrics = _metrics(trajectory, correlation, profile, quench, seconds)
+        with TrajectoryReader(simulation.path) as reader:
+            parts = by_temperature(reader, _correlation(reader, observers), names)
+            draw(reader, parts, folder.figures)
+            audit = AuditResult.read(reader)
+        if audit is not None:
+            save(audit_figure(audit, f"{cfg.audit.solver} electrons"), folder.figures / "audit.png")
+        made = (quench.n_steps - steps_before) * len(configs) * configs[0].n_sites
+        metrics = metrics_of(parts, quench.n_steps) | {"seconds": seconds, "spin_steps_per_second": made / seconds}
+        metrics |= {} if audit is None else audit.numbers()
         folder.finish(metrics)
-    _print_table(console, metrics, folder.path)
+    print_table(console, metrics, folder.path)
     return metrics
+
+
+def _begun(simulation: Simulation, folder: RunFolder, console: Console, max_memory: int | None) -> Simulation:
+    """Say where an earlier session ended, or what is to be known before the first step: groups and time step."""
+    if folder.resumed and simulation.path.exists():
+        console.print(f"going on at step {simulation.steps_made()} in {folder.path}", soft_wrap=True)
+        return simulation
+    groups = groups_within(simulation.potential, simulation.configs, max_memory)
+    simulation = replace(simulation, groups=groups)
+    if len(groups) > 1:
+        console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
+    first = slice(0, 1)
+    advice = time_step_advice(simulation.quench.of_replicas(first), simulation.potential, simulation.configs[0])
+    console.print(f"{'warning: ' if advice.too_long else ''}{advice}", soft_wrap=True, highlight=False)
+    return simulation
+
+
+def temperature_names(quench: Quench) -> list[str]:
+    """Of the temperatures of the list, for tables and figures."""
+    names = [f"kT = {one:g}" if isinstance(one, float) else f"kT: {one}" for one in quench.temperatures]
+    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names)]
+
+
+def spread_temperatures(
+    quench: Quench, configs: list[SpinConfiguration], seeds: list[int]
+) -> tuple[Quench, list[SpinConfiguration], list[int]]:
+    """Every realisation at every temperature of the list: those of the first stand first.
+
+    A realisation has the same sites, first spins and noise at all temperatures, those it has in a run at one alone.
+    """
+    if not isinstance(quench.temperature, tuple):
+        return quench, configs, seeds
+    n = len(quench.temperature)
+    each = tuple(one for one in quench.temperature for _ in configs)
+    return replace(quench, temperature=each), configs * n, seeds * n
 
 
 def realisations(system: Any, seed: int, replicas: int) -> tuple[list[SpinConfiguration], list[int]]:
@@ -70,33 +135,10 @@ def realisations(system: Any, seed: int, replicas: int) -> tuple[list[SpinConfig
     return configs, seeds
 
 
-def integrate(
-    quench: Quench,
-    potential: Potential,
-    configs: list[SpinConfiguration],
-    seeds: list[int],
-    path: Path,
-    metadata: dict[str, Any],
-    report: Report | None = None,
-) -> Trajectory:
-    """:meth:`Quench.run`, with every frame written to ``path`` as it comes."""
-    frames: list[Frame] = []
-    with TrajectoryWriter(path, configs, metadata) as writer:
-        for frame in quench.frames(potential, configs, seeds, report):
-            writer.append(frame.time, frame.spins, frame.energies)
-            frames.append(frame)
-    return Trajectory.of(frames, configs)
-
-
-def draw(trajectory: Trajectory, correlation: RadialCorrelation, profile: MeanAndError, folder: Path) -> None:
-    """energy.png, correlations.png and spins.png."""
-    save(energy_relaxation({"energy": trajectory}), folder / "energy.png")
-    save(correlation_profiles(correlation.r, trajectory.times, profile), folder / "correlations.png")
-    panels = {
-        "before, t = 0": trajectory.spins[0, 0],
-        f"after, t = {trajectory.times[-1]:.3g}": trajectory.spins[-1, 0],
-    }
-    save(spin_pictures(trajectory.configs[0], panels), folder / "spins.png")
+def _correlation(reader: TrajectoryReader, observers: dict[str, Any]) -> Any:
+    """The first C(r, t) that was recorded, None without one."""
+    each = ((name, one) for name, one in observers.items() if isinstance(one, Correlations))
+    return next((one.streamed(reader, name) for name, one in each), None)
 
 
 def _check(cfg: DictConfig) -> None:
@@ -116,70 +158,3 @@ def _name(node: DictConfig) -> str:
 
 def _metadata(cfg: DictConfig, seeds: list[int]) -> dict[str, Any]:
     return {"version": __version__, "config": OmegaConf.to_container(cfg, resolve=True), "noise_seeds": seeds}
-
-
-def _metrics(
-    trajectory: Trajectory, correlation: RadialCorrelation, profile: MeanAndError, quench: Quench, seconds: float
-) -> dict[str, Any]:
-    energy = trajectory.energies.mean(1) / trajectory.n_sites
-    nearest = int(np.argmax(profile.n[-1] > 0))
-    spin_steps = trajectory.n_replicas * trajectory.n_sites * quench.n_steps
-    return {
-        "replicas": trajectory.n_replicas,
-        "sites": trajectory.n_sites,
-        "steps": quench.n_steps,
-        "time": float(trajectory.times[-1]),
-        "energy_per_site_start": float(energy[0]),
-        "energy_per_site_end": float(energy[-1]),
-        "nearest_r": float(correlation.r[nearest]),
-        "nearest_correlation_end": float(profile.mean[-1, nearest]),
-        "nearest_correlation_end_error": _number(profile.error[-1, nearest]),
-        "seconds": seconds,
-        "spin_steps_per_second": spin_steps / seconds,
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN: the error of a single realisation is null."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _print_table(console: Console, metrics: dict[str, Any], path: Path) -> None:
-    error = metrics["nearest_correlation_end_error"]
-    spread = "" if error is None else f" ± {error:.4f}"
-    table = Table(title=f"Quench of {metrics['replicas']} x {metrics['sites']} spins to t = {metrics['time']:g}")
-    table.add_column("quantity")
-    table.add_column("value", justify="right")
-    table.add_row("energy per site at the start (t0)", f"{metrics['energy_per_site_start']:.5f}")
-    table.add_row("energy per site at the end (t0)", f"{metrics['energy_per_site_end']:.5f}")
-    table.add_row(f"C(r = {metrics['nearest_r']:g}) at the end", f"{metrics['nearest_correlation_end']:.4f}{spread}")
-    table.add_row("wall time (s)", f"{metrics['seconds']:.1f}")
-    table.add_row("spin steps per second", f"{metrics['spin_steps_per_second']:.3g}")
-    console.print(table)
-    console.print(f"trajectory, metrics and figures: {path}", soft_wrap=True)
-
-
-class _Speed(ProgressColumn):
-    """Spins times steps in a second."""
-
-    def __init__(self, n_spins: int) -> None:
-        super().__init__()
-        self._n_spins = n_spins
-
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed * self._n_spins:.3g} spin steps/s")
-
-
-@contextmanager
-def _progress_bar(console: Console, n_spins: int) -> Iterator[Report]:
-    columns = (
-        TextColumn("quench"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} steps"),
-        _Speed(n_spins),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("quench", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from .driver import Simulation
 from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
 from .minimise import Minimum, minimise
+from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
+from .saved_state import SavedState
 from .schedules import Schedule
-from .trajectory import TrajectoryWriter, read_trajectory, write_trajectory
+from .trajectory import TrajectoryReader, read_trajectory
+from .trajectory_writer import TrajectoryWriter, write_trajectory
 
 __all__ = [
     "RK4",
@@ -20,12 +24,17 @@ __all__ = [
     "Integrator",
     "LLGState",
     "LearnedQuench",
+    "Magnetisation",
     "Minimum",
+    "Observer",
     "Quench",
     "QuenchSnapshots",
+    "SavedState",
     "Schedule",
+    "Simulation",
     "SphericalMidpoint",
     "Trajectory",
+    "TrajectoryReader",
     "TrajectoryWriter",
     "angular_velocity",
     "llg_rate",

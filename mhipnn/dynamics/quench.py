@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
-from ..potential import Potential, frozen_at
+from ..potential import FrozenPotential, Potential, frozen_at
 from .integrators import Heun, Integrator, LLGState
 from .schedules import Schedule, as_schedule, largest, value_at
 
@@ -26,12 +27,16 @@ class Frame:
         spins: (R, N, 3).
         energies: (R,), the energy of the potential plus -sum_i mu_i B_ext.S_i.
         fields: (R, N, 3), B_i of the potential alone.
+        step: number of steps made.
+        number: of the frame, from 0.
     """
 
     time: float
     spins: Array
     energies: Array
     fields: Array
+    step: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Quench:
         duration: hbar/t0; rounded to a whole number of steps.
         time_step: hbar/t0.
         damping: Gilbert's alpha >= 0, or a schedule of it.
-        temperature: kT >= 0 of the spin bath, energy units, or a schedule of it.
+        temperature: kT >= 0 of the spin bath, energy units, or a schedule of it, or a list of R of those.
         record_every: steps between two recorded frames.
         integrator: a :class:`mhipnn.dynamics.integrators.Integrator`.
         external_field: B_ext, three numbers (energy units; energy -mu_i B_ext.S_i), a schedule of them, or None.
@@ -96,7 +101,7 @@ class Quench:
     duration: float
     time_step: float
     damping: float | Schedule = 0.1
-    temperature: float | Schedule = 0.0
+    temperature: float | Schedule | Sequence[float | Schedule] = 0.0
     record_every: int = 1
     integrator: Integrator = field(default_factory=Heun)
     external_field: tuple[float, float, float] | Schedule | None = None
@@ -107,13 +112,22 @@ class Quench:
                 raise ConfigError(f"quench: {name} is {getattr(self, name)}; it must be a positive time in hbar/t0")
         if self.time_step > self.duration:
             raise ConfigError(f"quench: time_step {self.time_step} is longer than the duration {self.duration}")
-        for name in ("damping", "temperature"):
-            object.__setattr__(self, name, as_schedule(f"quench: {name}", getattr(self, name)))
+        object.__setattr__(self, "damping", as_schedule("quench: damping", self.damping))
+        object.__setattr__(self, "temperature", _temperatures(self.temperature))
         if int(self.record_every) != self.record_every or self.record_every < 1:
             raise ConfigError(f"quench: record_every is {self.record_every}; it must be a whole number of steps >= 1")
         if self.external_field is not None:
             field = as_schedule("quench: external_field", self.external_field, vector=True)
             object.__setattr__(self, "external_field", field)
+
+    @property
+    def temperatures(self) -> tuple[float | Schedule, ...]:
+        """Those of the list, or the one of all replicas."""
+        return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)  # type: ignore[return-value]
+
+    def of_replicas(self, rows: slice) -> Quench:
+        """The quench of some of the replicas."""
+        return replace(self, temperature=self.temperature[rows]) if isinstance(self.temperature, tuple) else self
 
     @property
     def n_steps(self) -> int:
@@ -158,29 +172,51 @@ class Quench:
         """The frames of :meth:`run`, one by one as they come; ``steps`` asks for other steps and stops at the last."""
         self._check(configs, seeds)
         force = potential.prepare(configs)
-        device, dtype = force.device, force.dtype
-        moments = torch.from_numpy(np.stack([config.moments for config in configs])).to(device, dtype)
-        spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(device, dtype)
-        state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
+        wanted = set(self.recorded_steps if steps is None else steps)
+        last = max(wanted)
+        moments = moments_of(configs, force)
+        for state in self.states(force, configs, seeds, steps=wanted):
+            if progress is not None and state.step > 0:
+                progress(state.step, last)
+            if state.step in wanted:
+                yield self.frame(state, moments)
+
+    def states(
+        self,
+        force: FrozenPotential,
+        configs: Sequence[SpinConfiguration],
+        seeds: Sequence[int],
+        state: LLGState | None = None,
+        steps: Collection[int] | None = None,
+    ) -> Iterator[LLGState]:
+        """Every state, one a step, from the spins of the configurations or from ``state``, which is the first.
+
+        The states at ``steps`` (default: those recorded) come with energy and field, which the step that follows uses:
+        recording costs no evaluation. The last of them ends it.
+        """
+        self._check(configs, seeds)
+        moments = moments_of(configs, force)
+        if state is None:
+            spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(moments)
+            state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
         wanted = set(self.recorded_steps if steps is None else steps)
         last = max(wanted)
         while True:
             if state.step in wanted:
-                # The step that follows uses this evaluation: recording costs nothing.
                 now = frozen_at(force, state.step * self.time_step)
                 state = state.evaluated(now)
-                yield self._frame(state, moments)
+                yield state
                 if now is not force:  # the field of this instant is not that of the step
                     state = replace(state, energy=None, field=None)
+            else:
+                yield state
             if state.step >= last:
                 return
             middle = (state.step + 0.5) * self.time_step
-            damping, temperature = value_at(self.damping, middle), value_at(self.temperature, middle)
+            damping, temperature = value_at(self.damping, middle), self._temperature(middle, moments.device)
             external = self._external(middle, moments)
             then = frozen_at(force, middle)
             state = self.integrator.step(state, then, self.time_step, damping, temperature, moments, external)
-            if progress is not None:
-                progress(state.step, last)
 
     def _check(self, configs: Sequence[SpinConfiguration], seeds: Sequence[int]) -> None:
         if not configs:
@@ -189,10 +225,14 @@ class Quench:
             raise InputError(f"quench: {len(configs)} configurations but {len(seeds)} seeds; give one seed a replica")
         if any(int(seed) != seed or seed < 0 for seed in seeds):
             raise InputError(f"quench: seeds must be integers >= 0, got {list(seeds)}")
+        if isinstance(self.temperature, tuple) and len(self.temperature) != len(configs):
+            raise InputError(
+                f"quench: {len(self.temperature)} temperatures for {len(configs)} replicas; give one for each"
+            )
         sizes = sorted({config.n_sites for config in configs})
         if len(sizes) > 1:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
-        if largest(self.temperature) > 0 and largest(self.damping) > 0:
+        if max(map(largest, self.temperatures)) > 0 and largest(self.damping) > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
             moves = (length > 0) & (np.array([config.moments for config in configs]) > 0)
             deviation = np.where(moves, np.abs(length - 1), 0.0)
@@ -204,23 +244,64 @@ class Quench:
                     "temperature 0"
                 )
 
+    def frame(self, state: LLGState, moments: torch.Tensor) -> Frame:
+        """What is recorded of an evaluated state; ``moments`` (R, N).
+
+        Raises:
+            NonFiniteError: an energy that is not finite.
+        """
+        if state.energy is None or state.field is None:
+            raise RuntimeError("a frame needs an evaluated state")
+        energies, spins, fields = _numpy(state.energy), _numpy(state.spins), _numpy(state.field)
+        external = self._external(state.step * self.time_step, moments)
+        if external is not None:
+            energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
+        time = round(state.step * self.time_step, 12)
+        if not np.isfinite(energies).all():
+            replica = int(np.argmin(np.isfinite(energies)))
+            bad = ~np.isfinite(fields[replica]).all(-1)
+            where = f"; its field is not finite at site {int(bad.argmax())}" if bad.any() else ""
+            raise NonFiniteError(
+                f"LLG step {state.step} (time {time:g} hbar/t0): the energy of replica {replica} is "
+                f"{energies[replica]}{where}"
+            )
+        return Frame(time, spins, energies, fields, state.step, -(-state.step // self.record_every))
+
+    def largest_field(self, state: LLGState, moments: torch.Tensor) -> float:
+        """The largest |b_i|/(1 + alpha^2) of an evaluated state without noise, rad per unit of time."""
+        if state.field is None:
+            raise RuntimeError("the largest field needs an evaluated state")
+        time = state.step * self.time_step
+        external, mu = self._external(time, moments), moments.unsqueeze(-1)
+        b = torch.where(mu > 0, state.field / mu + (0.0 if external is None else external), 0.0)
+        return float(torch.linalg.vector_norm(b, dim=-1).max()) / (1 + value_at(self.damping, time) ** 2)
+
+    def _temperature(self, time: float, device: torch.device) -> float | torch.Tensor:
+        """One number, or one a replica: (R,) in float64."""
+        if not isinstance(self.temperature, tuple):
+            return float(value_at(self.temperature, time))  # type: ignore[arg-type]
+        values = [value_at(one, time) for one in self.temperature]
+        return torch.tensor(values, dtype=torch.float64, device=device)
+
     def _external(self, time: float, like: torch.Tensor) -> torch.Tensor | None:
         """B_ext (3,) at a time, with the device and dtype of ``like``."""
         if self.external_field is None:
             return None
         return torch.tensor(value_at(self.external_field, time), device=like.device, dtype=like.dtype)
 
-    def _frame(self, state: LLGState, moments: torch.Tensor) -> Frame:
-        if state.energy is None or state.field is None:
-            raise RuntimeError("a frame needs an evaluated state")
-        energies, spins = _numpy(state.energy), _numpy(state.spins)
-        external = self._external(state.step * self.time_step, moments)
-        if external is not None:
-            energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
-        if not np.isfinite(energies).all():
-            replica = int(np.argmin(np.isfinite(energies)))
-            raise NonFiniteError(f"LLG step {state.step}: the energy of replica {replica} is {energies[replica]}")
-        return Frame(round(state.step * self.time_step, 12), spins, energies, _numpy(state.field))
+
+def _temperatures(given: Any) -> Any:
+    """A number or schedule, or a tuple of those, checked."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return as_schedule("quench: temperature", given)
+    if not given:
+        raise ConfigError("quench: temperature is an empty list; give a number >= 0, a schedule, or a list of those")
+    return tuple(as_schedule(f"quench: temperature {number}", one) for number, one in enumerate(given))
+
+
+def moments_of(configs: Sequence[SpinConfiguration], force: FrozenPotential) -> torch.Tensor:
+    """mu_i, (R, N), as a potential wants its spins."""
+    return torch.from_numpy(np.stack([config.moments for config in configs])).to(force.device, force.dtype)
 
 
 def _numpy(values: torch.Tensor) -> Array:

@@ -1,14 +1,17 @@
-"""Trajectories on disk: one HDF5 file, written frame by frame while the run goes on.
+"""Trajectories on disk: one HDF5 file, read here, also while the run goes on and after it was killed.
 
-Layout: ``times`` (T,), ``spins`` (T, R, N, 3), ``energies`` (T, R), and in the group ``sites`` the arrays
+Layout: ``times`` (T,), ``steps`` (T,), ``spins`` (T, R, N, 3), ``energies`` (T, R); in the group ``sites`` the arrays
 ``positions`` (R, N, 3), ``cell`` (R, 3, 3), ``pbc`` (R, 3), ``spins`` (R, N, 3; those of the start), ``species``
-(R, N), ``moments`` (R, N). Attributes of the file: ``format``, ``units`` and the caller's metadata as JSON.
+(R, N), ``moments`` (R, N); in the group ``streams`` what observers recorded, (T, R, ...). Replicas run in groups, one
+after the other: ``groups`` (G + 1,) are their bounds, ``recorded`` (G,) the number of complete frames of each.
+Attributes of the file: ``format``, ``units`` and the caller's metadata as JSON.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,105 +20,135 @@ import h5py
 import numpy as np
 
 from ..configuration import Array, SpinConfiguration
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError
 from .quench import Trajectory
 
-FORMAT = "mhipnn trajectory 1"
+FORMAT = "mhipnn trajectory 2"
+FORMATS = ("mhipnn trajectory 1", FORMAT)
 UNITS = "energies in t0, lengths in the mean spacing, time in hbar/t0, hbar = k_B = 1"
-_SITE_ARRAYS = ("positions", "cell", "pbc", "spins", "species", "moments")
-_COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+SITE_ARRAYS = ("positions", "cell", "pbc", "spins", "species", "moments")
 
 
-class TrajectoryWriter:
-    """Context manager that appends frames to a new HDF5 file; every frame is flushed, so a killed run keeps its past.
+class TrajectoryReader:
+    """Context manager that reads a trajectory instant by instant, in bounded memory.
+
+    While replicas still run in groups, those of the finished groups are seen; before that, those of the first.
 
     Args:
-        path: the file; refused if it exists.
-        configs: R configurations with N sites each.
-        metadata: anything that JSON can hold (potential, quench, seeds, version).
-        precision: dtype of the stored spins, "float64" or "float32" (half the size).
+        path: the file; a run may be writing it.
 
     Raises:
-        InputError: the file exists already, or the configurations differ in size.
+        DatasetError: no such file, or not a trajectory.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        configs: Sequence[SpinConfiguration],
-        metadata: Mapping[str, Any] | None = None,
-        precision: str = "float64",
-    ) -> None:
-        if precision not in ("float32", "float64"):
-            raise InputError(f"trajectory: precision {precision!r}; allowed: float32, float64")
-        n_sites = {config.n_sites for config in configs}
-        if len(n_sites) != 1:
-            raise InputError(f"trajectory: needs one or more configurations of one size, got sizes {sorted(n_sites)}")
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         try:
-            self._file = h5py.File(path, "x")
-        except FileExistsError:
-            raise InputError(f"trajectory {path} exists already; choose another name or remove it") from None
+            self.file = _opened(self.path)
         except OSError as error:
-            raise InputError(f"trajectory {path} cannot be written: {error}") from None
-        self._file.attrs.update(format=FORMAT, units=UNITS, metadata=json.dumps(dict(metadata or {})))
-        sites = self._file.create_group("sites")
-        for name in _SITE_ARRAYS:
-            sites.create_dataset(name, data=np.stack([getattr(config, name) for config in configs]), **_COMPRESSION)
-        rows, width = len(configs), n_sites.pop()
-        self._create("times", (), "f8")
-        self._create("spins", (rows, width, 3), precision)
-        self._create("energies", (rows,), "f8")
+            raise DatasetError(f"trajectory {path} cannot be read: {error}") from None
+        try:
+            if self.file.attrs.get("format") not in FORMATS:
+                raise DatasetError(
+                    f"{path} is not a trajectory: format {self.file.attrs.get('format')!r}, need {FORMAT!r}"
+                )
+            self.metadata: dict[str, Any] = json.loads(self.file.attrs["metadata"])
+            self.n_frames, self.n_replicas = self._complete()
+        except (OSError, KeyError) as error:
+            self.file.close()
+            raise DatasetError(f"trajectory {path} cannot be read: {error}") from None
+        except DatasetError:
+            self.file.close()
+            raise
 
-    def _create(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
-        # A chunk is one frame of spins, a few hundred instants of the rest.
-        chunk = 1 if len(shape) == 3 else 256
-        self._file.create_dataset(
-            name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=dtype, **_COMPRESSION
-        )
+    def _complete(self) -> tuple[int, int]:
+        """Frames that are complete, and the replicas that have them."""
+        length = min(len(self.file[name]) for name in ("times", "spins", "energies"))
+        if "recorded" not in self.file:
+            return length, self.file["spins"].shape[1]
+        recorded, bounds = self.file["recorded"][...], self.file["groups"][...]
+        n_groups = max(1, int((recorded == recorded[0]).cumprod().sum())) if recorded[0] else 1
+        return min(length, int(recorded[0])), int(bounds[n_groups])
 
-    def append(self, time: float, spins: Array, energies: Array) -> None:
-        """Add one instant, spins (R, N, 3) and energies (R,), and flush."""
-        for name, value in (("spins", spins), ("energies", energies), ("times", time)):
-            data = self._file[name]
-            data.resize(len(data) + 1, axis=0)
-            data[-1] = value
-        self._file.flush()
+    @property
+    def recorded(self) -> list[int]:
+        """Complete frames of every group."""
+        return [int(n) for n in self.file["recorded"][...]] if "recorded" in self.file else [self.n_frames]
 
-    def __enter__(self) -> TrajectoryWriter:
+    @property
+    def n_groups(self) -> int:
+        return len(self.recorded)
+
+    @property
+    def n_sites(self) -> int:
+        return int(self.file["spins"].shape[2])
+
+    @cached_property
+    def times(self) -> Array:
+        """(T,), hbar/t0."""
+        return np.asarray(self.file["times"][: self.n_frames], np.float64)
+
+    @cached_property
+    def energies(self) -> Array:
+        """(T, R)."""
+        return np.asarray(self.file["energies"][: self.n_frames, : self.n_replicas], np.float64)
+
+    @cached_property
+    def configs(self) -> list[SpinConfiguration]:
+        """The R configurations, with the spins of the start."""
+        sites = {name: self.file["sites"][name][: self.n_replicas] for name in SITE_ARRAYS}
+        return [SpinConfiguration(**{name: sites[name][row] for name in SITE_ARRAYS}) for row in range(self.n_replicas)]
+
+    def spins(self, frame: int) -> Array:
+        """(R, N, 3) at one instant; negative numbers count from the end."""
+        return np.asarray(self.file["spins"][range(self.n_frames)[frame], : self.n_replicas], np.float64)
+
+    def frames(self) -> Iterator[tuple[float, Array]]:
+        """(time, spins (R, N, 3)), one instant after the other."""
+        for frame, time in enumerate(self.times.tolist()):
+            yield time, self.spins(frame)
+
+    def streams(self) -> dict[str, Array]:
+        """What observers recorded: name -> (T, R, ...)."""
+        found: dict[str, Array] = {}
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = np.asarray(item[: self.n_frames, : self.n_replicas])
+
+        if "streams" in self.file:
+            self.file["streams"].visititems(visit)
+        return found
+
+    def trajectory(self) -> Trajectory:
+        """All of it, in memory."""
+        spins = np.asarray(self.file["spins"][: self.n_frames, : self.n_replicas], np.float64)
+        return Trajectory(self.times, spins, self.energies, self.configs)
+
+    def __enter__(self) -> TrajectoryReader:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-
-
-def write_trajectory(path: str | Path, trajectory: Trajectory, metadata: Mapping[str, Any] | None = None) -> None:
-    """Write a whole trajectory to a new file (see :class:`TrajectoryWriter`)."""
-    with TrajectoryWriter(path, trajectory.configs, metadata) as writer:
-        for time, spins, energies in zip(trajectory.times, trajectory.spins, trajectory.energies, strict=True):
-            writer.append(float(time), spins, energies)
+        self.file.close()
 
 
 def read_trajectory(path: str | Path) -> tuple[Trajectory, dict[str, Any]]:
     """The trajectory in the file and its metadata.
 
-    The instants that every array holds are read: the last frame of a killed run may be in some of them only.
+    Complete frames are read: the last one of a killed run may be in some arrays only.
 
     Raises:
         DatasetError: no such file, or not a trajectory.
     """
+    with TrajectoryReader(path) as reader:
+        return reader.trajectory(), reader.metadata
+
+
+def _opened(path: Path) -> h5py.File:
+    """Another process may be writing, or have been killed while it did: only a reader that says so is let in then."""
     try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise DatasetError(f"{path} is not a trajectory: format {file.attrs.get('format')!r}, need {FORMAT!r}")
-            n_frames = min(len(file[name]) for name in ("times", "spins", "energies"))
-            times, spins, energies = (
-                np.asarray(file[name][:n_frames], np.float64) for name in ("times", "spins", "energies")
-            )
-            sites = {name: file["sites"][name][...] for name in _SITE_ARRAYS}
-            metadata = json.loads(file.attrs["metadata"])
-    except (OSError, KeyError) as error:
-        raise DatasetError(f"trajectory {path} cannot be read: {error}") from None
-    configs = [SpinConfiguration(**{name: sites[name][row] for name in _SITE_ARRAYS}) for row in range(spins.shape[1])]
-    return Trajectory(times, spins, energies, configs), metadata
+        return h5py.File(path, "r", swmr=True, locking=False)
+    except OSError:
+        return h5py.File(path, "r", locking=False)  # a file of an older library

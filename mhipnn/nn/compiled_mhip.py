@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.utils import parameters_to_vector
 
+from .chemical_potential import CompiledCharges
 from .interaction import Interaction
 from .kernels import cpu_layer, cpu_refinement, cpu_spins
 from .kernels.compiled import array
@@ -24,6 +25,7 @@ class CompiledMHIP:
 
     Args:
         blocks: interaction, on-site layers and readout of every block; their parameters are copied.
+        charges: readings of every block of the shared chemical potential; none without.
         l_max: highest Legendre order.
         n_species: length of the features that enter the first block.
         neighbours: the frozen geometry, on a CPU.
@@ -33,11 +35,13 @@ class CompiledMHIP:
     def __init__(
         self,
         blocks: Iterable[tuple[Interaction, nn.Sequential, nn.Linear]],
+        charges: Sequence[nn.Linear],
         l_max: int,
         n_species: int,
         neighbours: Neighbourhood,
         couplings: list[Tensor],
     ) -> None:
+        self._charges = CompiledCharges(charges, neighbours) if charges else None
         self._where = array(neighbours.index), array(neighbours.counts)
         n_sites, width = self._where[0].shape
         features = array(one_hot(neighbours.species, n_species).to(neighbours.distance.dtype))
@@ -54,14 +58,30 @@ class CompiledMHIP:
         cpu_spins.legendre_into(vectors, *self._where, self._P)
         for block in self._blocks:
             block.forward(self._P, *self._where)
+        terms, of_charges = read(self._blocks, self._charges)
         of_features = np.empty((0, 0), vectors.dtype)
         for block in reversed(self._blocks):
             last, first = block is self._blocks[-1], block is self._blocks[0]
-            of_features = block.backward(of_features, self._P, *self._where, self._of_P, not last, not first)
+            of_features = block.backward(
+                added(of_features, of_charges.pop()), self._P, *self._where, self._of_P, not last, not first
+            )
         gradient = np.zeros_like(vectors)
         cpu_spins.adjoint_into(vectors, self._of_P, *self._where, gradient)
-        terms = np.stack([block.terms for block in self._blocks], axis=1)
         return torch.from_numpy(terms), torch.from_numpy(gradient)
+
+
+def read(blocks: Sequence[Block], charges: CompiledCharges | None) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Site terms (N, n_terms), and what charges add to the derivatives by the features of every block (or no rows)."""
+    terms = [block.terms for block in blocks]
+    if charges is None:
+        return np.stack(terms, axis=1), [block.features[:0] for block in blocks]
+    shared, of_features = charges([block.features for block in blocks])
+    return np.stack([*terms, shared], axis=1), of_features
+
+
+def added(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The sum of two derivatives, each of which may have no rows."""
+    return a + b if len(a) and len(b) else a if len(a) else b
 
 
 class Block:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from .chemical_potential import CompiledCharges
 from .compiled_hidden import HiddenVectors
-from .compiled_mhip import Block
+from .compiled_mhip import Block, added, read
 from .kernels import cpu_senders, cpu_spins, cpu_tensors
 from .kernels.compiled import array
 from .neighbourhood import Neighbourhood
@@ -23,6 +24,7 @@ class CompiledMHIPTS:
 
     Args:
         blocks: interaction, on-site layers and readout of every block; their parameters are copied.
+        charges: readings of every block of the shared chemical potential; none without.
         l_max: highest Legendre order.
         n_species: length of the features that enter the first block.
         neighbours: the frozen geometry, on a CPU.
@@ -32,11 +34,13 @@ class CompiledMHIPTS:
     def __init__(
         self,
         blocks: Iterable[tuple[TensorInteraction, nn.Sequential, nn.Linear]],
+        charges: Sequence[nn.Linear],
         l_max: int,
         n_species: int,
         neighbours: Neighbourhood,
         couplings: list[Tensor],
     ) -> None:
+        self._charges = CompiledCharges(charges, neighbours) if charges else None
         self._where = array(neighbours.index), array(neighbours.counts)
         n_sites, width = self._where[0].shape
         features = array(one_hot(neighbours.species, n_species).to(neighbours.distance.dtype))
@@ -65,16 +69,18 @@ class CompiledMHIPTS:
         for block in self._blocks:
             block.forward_with(self._P, self._T, *self._where)
         self._of_T[:] = 0
+        terms, of_charges = read(self._blocks, self._charges)
         of_features = of_vectors = np.empty((0, 0), vectors.dtype)
         for block in reversed(self._blocks):
             last, first = block is self._blocks[-1], block is self._blocks[0]
             block.of_vectors = of_vectors
-            of_features = block.backward(of_features, self._P, *self._where, self._of_P, not last, not first)
+            of_features = block.backward(
+                added(of_features, of_charges.pop()), self._P, *self._where, self._of_P, not last, not first
+            )
             of_vectors = block.tensors_backward(of_features, self._T, *self._where, self._of_T)
         gradient = np.zeros_like(vectors)
         cpu_spins.adjoint_into(vectors, self._of_P, *self._where, gradient)
         cpu_senders.adjoint_of_spins(vectors, self._of_T, gradient)
-        terms = np.stack([block.terms for block in self._blocks], axis=1)
         return torch.from_numpy(terms), torch.from_numpy(gradient)
 
 

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 from ..data.statistics import Statistics
 from ..errors import ConfigError
 from .activation import SiLU
+from .chemical_potential import shared_terms
 from .compiled_mhip import CompiledMHIP
 from .energy_model import EnergyModel
 from .interaction import Interaction, OnSite
@@ -44,6 +45,8 @@ class MHIP(EnergyModel):
             |S_i|^4 are features of a site, all in units of the rms length of the training spins.
         pair_sensitivities: whether every pair of species has radial functions of its own (:class:`PairSensitivity`).
         separate_sensitivities: whether every order l of the messages has radial functions of its own.
+        shared_mu: whether sites share one chemical potential, whose deviation they read from two more numbers each
+            (``chemical_potential``): for labels at a fixed number of electrons.
         magnetic: for every species whether it carries a spin, (n_species,); None: all do. Of those without, whatever
             stands in ``spins`` is ignored, and their fields are zero.
 
@@ -66,6 +69,7 @@ class MHIP(EnergyModel):
         spin_length: bool = False,
         pair_sensitivities: bool = False,
         separate_sensitivities: bool = False,
+        shared_mu: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         super().__init__(cutoff, n_species)
@@ -95,6 +99,7 @@ class MHIP(EnergyModel):
             nn.Sequential(*(OnSite(n_features, activation) for _ in range(n_onsite))) for _ in widths[1:]
         )
         self.readouts = nn.ModuleList(nn.Linear(n_features, 1) for _ in widths[1:])
+        self.charges = nn.ModuleList(nn.Linear(n_features, 2) for _ in widths[1:] if shared_mu)
 
     def make_interaction(self, layer: int, n_in: int, n_out: int, n_radial: int, activation: SiLU) -> Interaction:
         return Interaction(n_in, n_out, self.n_messages(n_radial), activation, self.separate_sensitivities)
@@ -129,12 +134,18 @@ class MHIP(EnergyModel):
     def site_terms(self, spins: Tensor, neighbours: Neighbourhood, couplings: list[Tensor]) -> Tensor:
         invariants = self.spin_invariants(spins, neighbours)
         features = self.site_features(spins, neighbours)
-        terms = []
-        for layer, (interaction, onsite, readout) in enumerate(
-            zip(self.interactions, self.onsite, self.readouts, strict=True)
-        ):
-            features = onsite(interaction(features, couplings[layer], invariants, neighbours))
-            terms.append(readout(features))
+        of_blocks = []
+        for interaction, onsite, coupling in zip(self.interactions, self.onsite, couplings, strict=True):
+            features = onsite(interaction(features, coupling, invariants, neighbours))
+            of_blocks.append(features)
+        return self.read(of_blocks, neighbours)
+
+    def read(self, of_blocks: Sequence[Tensor], neighbours: Neighbourhood) -> Tensor:
+        """Features of every block, (N, n_features) each -> the site terms."""
+        terms = [readout(z) for readout, z in zip(self.readouts, of_blocks, strict=True)]
+        if self.charges:
+            readings = [charge(z) for charge, z in zip(self.charges, of_blocks, strict=True)]
+            terms.append(shared_terms(torch.stack(readings).sum(0), neighbours))
         return torch.cat(terms, dim=-1)
 
     def fit_scale(self, statistics: Statistics) -> None:
@@ -159,7 +170,8 @@ class MHIP(EnergyModel):
         self, neighbours: Neighbourhood, couplings: list[Tensor]
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
-        return CompiledMHIP(blocks, self.l_max, self.n_species, neighbours, couplings)
+        charges: Any = self.charges
+        return CompiledMHIP(blocks, charges, self.l_max, self.n_species, neighbours, couplings)
 
 
 def _checked(magnetic: Sequence[bool] | None, n_species: int) -> list[bool]:

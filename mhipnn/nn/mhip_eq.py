@@ -18,7 +18,8 @@ class MHIPEQ(MHIPTS):
     Args:
         n_carried: vectors that a site carries.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
-        n_species, r_inner, spin_length, pair_sensitivities, magnetic: see :class:`MHIPTS`.
+        n_species, r_inner, spin_length, pair_sensitivities, separate_sensitivities, shared_mu, magnetic: see
+            :class:`MHIPTS`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class MHIPEQ(MHIPTS):
         spin_length: bool = False,
         pair_sensitivities: bool = False,
         separate_sensitivities: bool = False,
+        shared_mu: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_carried < 1 or n_interactions < 2:
@@ -48,5 +50,5 @@ class MHIPEQ(MHIPTS):
         self.n_carried = n_carried
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_vectors, spin_rank, bond_rank,
-            n_species, r_inner, spin_length, pair_sensitivities, separate_sensitivities, magnetic,
+            n_species, r_inner, spin_length, pair_sensitivities, separate_sensitivities, shared_mu, magnetic,
         )  # fmt: skip

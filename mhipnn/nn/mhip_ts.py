@@ -29,7 +29,7 @@ class MHIPTS(MHIP):
         spin_rank: 1, spin vectors; 2, also the symmetric traceless tensors of spins.
         bond_rank: highest order of the angular functions of bonds, 0 .. 3; 0, spins alone.
         cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner, spin_length,
-        pair_sensitivities, separate_sensitivities, magnetic: see :class:`MHIP`.
+        pair_sensitivities, separate_sensitivities, shared_mu, magnetic: see :class:`MHIP`.
     """
 
     n_carried = 0
@@ -50,6 +50,7 @@ class MHIPTS(MHIP):
         spin_length: bool = False,
         pair_sensitivities: bool = False,
         separate_sensitivities: bool = False,
+        shared_mu: bool = False,
         magnetic: Sequence[bool] | None = None,
     ) -> None:
         if n_vectors < 1 or spin_rank not in (1, 2) or bond_rank not in range(MAX_RANK + 1):
@@ -61,7 +62,7 @@ class MHIPTS(MHIP):
         self._n_layers = n_interactions
         super().__init__(
             cutoff, n_features, n_interactions, n_sensitivities, n_onsite, l_max, n_species, r_inner,
-            spin_length, pair_sensitivities, separate_sensitivities, magnetic,
+            spin_length, pair_sensitivities, separate_sensitivities, shared_mu, magnetic,
         )  # fmt: skip
 
     def make_interaction(self, layer: int, n_in: int, n_out: int, n_radial: int, activation: SiLU) -> TensorInteraction:
@@ -86,15 +87,14 @@ class MHIPTS(MHIP):
         sensitivities, geometry = couplings[: self._n_layers], couplings[self._n_layers :]
         n_orders = self._tensors.bond_rank + 1
         angular, *radial = (geometry[at : at + n_orders] for at in range(0, len(geometry), n_orders))
-        terms = []
-        for interaction, onsite, readout, s, R in zip(
-            self.interactions, self.onsite, self.readouts, sensitivities, radial, strict=True
-        ):
+        of_blocks = []
+        for interaction, onsite, s, R in zip(self.interactions, self.onsite, sensitivities, radial, strict=True):
             features, hidden = interaction(features, s, polynomials, neighbours, R, angular, sites)
             features, sites = onsite(features), sites._replace(hidden=hidden)
-            terms.append(readout(features))
-        return torch.cat(terms, dim=-1)
+            of_blocks.append(features)
+        return self.read(of_blocks, neighbours)
 
     def _compiled(self, neighbours: Neighbourhood, couplings: list[Tensor]) -> CompiledMHIPTS:
         blocks: Any = zip(self.interactions, self.onsite, self.readouts, strict=True)
-        return CompiledMHIPTS(blocks, self.l_max, self.n_species, neighbours, couplings)
+        charges: Any = self.charges
+        return CompiledMHIPTS(blocks, charges, self.l_max, self.n_species, neighbours, couplings)

@@ -22,7 +22,7 @@ class Neighbourhood:
     are wanted, as in training on fields; invariants of spins then take no part in the last backward pass. A model whose
     invariants depend on parameters must replace it by False.
     ``vector`` (E, 3) are the edges r_ij themselves and ``place`` (E,) where they lie among the N K slots, for models
-    that ask for a ``direction``.
+    that ask for a ``direction``. ``batch`` (N,): the graph of every site, 0 .. n_graphs - 1; None if there is but one.
     """
 
     index: Tensor
@@ -33,6 +33,8 @@ class Neighbourhood:
     fields_only: bool = False
     vector: Tensor | None = None
     place: Tensor | None = None
+    batch: Tensor | None = None
+    n_graphs: int = 1
 
     @property
     def n_sites(self) -> int:
@@ -73,6 +75,7 @@ def neighbourhood(
     # Ones in the empty slots keep 1/r and its derivatives finite there; the mask removes them.
     distance = positions.new_ones(n_sites * width).index_copy(0, place, vector.norm(dim=-1))
     shape = (n_sites, width)
+    batch = getattr(graph, "batch", None)
     return Neighbourhood(
         index=index.view(shape),
         counts=counts,
@@ -82,4 +85,6 @@ def neighbourhood(
         fields_only=fields_only,
         vector=vector,
         place=place,
+        batch=batch,
+        n_graphs=1 if batch is None else graph.num_graphs,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import pi
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -23,7 +24,7 @@ from ..potential import Potential
 from ..run_folder import write_json
 from .ensemble.predictions import predict_ensemble
 from .ensemble.report import EnsembleReport
-from .predictions import Predictions, predict
+from .predictions import predict
 from .report import rollout_figures
 from .rollout import LLGRollout
 
@@ -33,7 +34,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
     Args:
         cfg: as composed from ``conf/evaluate.yaml``: ``checkpoint``, ``output``, ``data_root``, ``rollout``,
-            ``dynamics``.
+            ``control``, ``dynamics``.
 
     Returns:
         The numbers of metrics.json, by "<split>/<name>".
@@ -41,6 +42,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: a checkpoint that cannot be used, a folder that cannot be written, members of several datasets.
     """
+    _check_control(cfg.control, cfg.rollout)
     potential = load_potential(cfg.checkpoint)
     paths = checkpoint_paths(cfg.checkpoint)
     record = _common_record(paths)
@@ -71,7 +73,7 @@ def _measure(potential: NetworkPotential, data: LabelledDataModule, output: Path
     for split, p in predictions.items():
         figure = figures.torque_parity(p.torque, p.learned_torque, f"torques, {split} split", data.units.energy)
         figures.save(figure, output / f"torque_parity_{split}.png")
-    _print(predictions, title)
+    _print({split: p.summary() for split, p in predictions.items()}, title)
     return metrics
 
 
@@ -91,14 +93,24 @@ def _roll_out(potential: Potential, data: LabelledDataModule, cfg: DictConfig, o
     if exact is None:
         raise ConfigError(f"rollout={cfg.rollout}: {data.no_rollout or 'the dataset knows no exact potential'}")
     data.setup("test")
-    result = LLGRollout(instantiate(cfg.dynamics), cfg.rollout).compare(exact, potential, data)
-    for name, figure in rollout_figures(result).items():
+    quenches = LLGRollout(instantiate(cfg.dynamics), cfg.rollout)
+    results = {"rollout": quenches.compare(exact, potential, data)}
+    for name, figure in rollout_figures(results["rollout"]).items():
         figures.save(figure, output / f"{name}.png")
-    table = Table(title=f"quenches of {result.exact.n_replicas} realisations", title_justify="left", show_header=False)
-    for name, value in result.summary().items():
-        table.add_row(name.replace("_", " "), f"{value:.5g}")
-    Console().print(table)
-    return {f"rollout/{name}": value for name, value in result.summary().items()}
+    if cfg.control is not None:
+        results["control"] = quenches.control(results["rollout"], exact, cfg.control)
+    summaries = {name: result.summary() for name, result in results.items()}
+    _print(summaries, f"quenches of {results['rollout'].exact.n_replicas} realisations")
+    return {f"{name}/{key}": value for name, summary in summaries.items() for key, value in summary.items()}
+
+
+def _check_control(angle: object, rollout: object) -> None:
+    if angle is None:
+        return
+    if rollout is None:
+        raise ConfigError(f"control={angle} turns the starts of quenches: it needs rollout=N as well")
+    if not isinstance(angle, (int, float)) or not 0 < angle <= pi:
+        raise ConfigError(f"control={angle}: give an angle in radians, above 0 and at most pi")
 
 
 def _common_record(paths: Sequence[Path]) -> CheckpointRecord:
@@ -144,12 +156,11 @@ def dataset_of(record: CheckpointRecord, path: Path, cutoff: float, root: str) -
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _print(predictions: dict[str, Predictions], title: str) -> None:
+def _print(summaries: dict[str, dict[str, float]], title: str) -> None:
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for split in predictions:
-        table.add_column(split, justify="right")
-    summaries = [p.summary() for p in predictions.values()]
-    for name in summaries[0]:
-        table.add_row(name.replace("_", " "), *(f"{summary[name]:.5g}" for summary in summaries))
+    for name in summaries:
+        table.add_column(name, justify="right")
+    for key in next(iter(summaries.values())):
+        table.add_row(key.replace("_", " "), *(f"{summary[key]:.5g}" for summary in summaries.values()))
     Console().print(table)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -10,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..analysis.rollout import RolloutComparison, compare_rollouts
+from ..analysis.rollout import RolloutComparison, compare_rollouts, turned_starts
 from ..configuration import SpinConfiguration
 from ..data.base_module import LabelledDataModule
 from ..dynamics.quench import Quench
@@ -73,22 +76,26 @@ class LLGRollout(Callback):
     def compare(self, exact: Potential, learned: Potential, data: LabelledDataModule) -> RolloutComparison:
         """Both quenches from new spins on the first realisations of the test split, with progress bars."""
         starts = self.starts(data.configurations("test"), data.labelled("test").realisation)
+        with self._bars("exact", "learned") as report:
+            return compare_rollouts(exact, learned, starts, self.quench, self._seeds(len(starts)), progress=report)
+
+    def control(self, result: RolloutComparison, exact: Potential, angle: float) -> RolloutComparison:
+        """The exact quenches of ``result`` again, from spins turned by ``angle``, against those that were not."""
+        with self._bars("turned") as report:
+            seeds = self._seeds(result.exact.n_replicas)
+            return turned_starts(result, exact, self.quench, seeds, angle, progress=partial(report, "turned"))
+
+    def _seeds(self, n: int) -> list[int]:
+        return [self.seed + number for number in range(n)]
+
+    @contextmanager
+    def _bars(self, *names: str) -> Iterator[Callable[[str, int, int], None]]:
         with Progress(
             TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("step {task.completed}/{task.total}"),
             TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
         ) as bar:  # fmt: skip
-            tasks = {
-                name: bar.add_task(f"LLG quench of {len(starts)} realisations, {name}", total=self.quench.n_steps)
-                for name in ("exact", "learned")
-            }
-            return compare_rollouts(
-                exact,
-                learned,
-                starts,
-                self.quench,
-                seeds=[self.seed + number for number in range(len(starts))],
-                progress=lambda name, done, _: bar.update(tasks[name], completed=done),
-            )
+            tasks = {name: bar.add_task(f"LLG quenches, {name}", total=self.quench.n_steps) for name in names}
+            yield lambda name, done, _: bar.update(tasks[name], completed=done)
 
     def starts(self, configs: list[SpinConfiguration], realisations: np.ndarray) -> list[SpinConfiguration]:
         """The first realisations of a split with uncorrelated spins that no label was made of."""

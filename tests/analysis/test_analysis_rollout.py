@@ -9,6 +9,7 @@ import pytest
 
 from mhipnn import SDModel
 from mhipnn.analysis import compare_rollouts
+from mhipnn.analysis.rollout import turned, turned_starts
 from mhipnn.dynamics import Quench
 from mhipnn.structures import RandomSites
 
@@ -98,3 +99,37 @@ def test_fraction_within_counts_bins_after_the_start_that_have_an_error(other):
     assert comparison.fraction_within() == pytest.approx(4 / 6)
     assert comparison.fraction_within(combined=True) == pytest.approx(6 / 6)
     assert comparison.fraction_within(n_errors=1.0) == pytest.approx(3 / 6)
+
+
+def test_turned_spins_keep_their_length_and_leave_by_the_angle():
+    rng = np.random.default_rng(3)
+    spins = rng.standard_normal((50, 3))
+    moved = turned(spins, 0.3, 7)
+    length = np.linalg.norm(spins, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=-1), length)
+    np.testing.assert_allclose((spins * moved).sum(-1), length**2 * np.cos(0.3))
+    np.testing.assert_array_equal(moved, turned(spins, 0.3, 7))
+    assert np.abs((np.cross(spins, moved) / length[:, None] ** 2).mean(0)).max() < 0.1  # the axes are random
+
+
+def test_the_control_is_the_exact_quench_from_turned_spins(other):
+    control = turned_starts(other, EXACT, QUENCH, [1, 2, 3], 0.2)
+    starts = [
+        config.with_spins(turned(config.spins, 0.2, seed))
+        for config, seed in zip(configurations(), [1, 2, 3], strict=True)
+    ]
+    np.testing.assert_array_equal(control.learned.spins, QUENCH.run(EXACT, starts, [1, 2, 3]).spins)
+    np.testing.assert_array_equal(control.exact.spins, other.exact.spins)
+    assert control.summary()["torque_r2"] == control.summary()["own_path_torque_r2_min"] == 1
+    assert 0.1 < control.summary()["final_spin_rms_deviation"] < 2
+    assert turned_starts(other, EXACT, QUENCH, [1, 2, 3], 1e-9).summary()["within_1_error"] == 1
+
+
+def test_the_time_of_agreement_ends_where_the_share_falls(other):
+    shares = [other.fraction_within(1.0, until=t) for t in other.times]
+    assert np.isnan(shares[0])
+    assert shares[-1] == other.fraction_within(1.0)
+    assert other.agreement_time(share=0.0) == other.times[-1]
+    assert other.agreement_time(share=1.1) == 0
+    share = sorted(set(shares[1:]))[-1]
+    assert other.agreement_time(share) == max(t for t, s in zip(other.times, shares, strict=True) if s >= share)

@@ -19,11 +19,17 @@ class TestMHIP(EnergyModelContract):
         cutoff=2.5, n_features=6, n_interactions=2, n_sensitivities=5, n_onsite=1, l_max=2, n_species=1, r_inner=0.75
     )
     changes: ClassVar[dict[str, Any]] = dict(
-        cutoff=2.6, n_features=7, n_interactions=3, n_sensitivities=6, n_onsite=2, l_max=1, r_inner=0.8
+        cutoff=2.6, n_features=7, n_interactions=3, n_sensitivities=6, n_onsite=2, l_max=1, r_inner=0.8, shared_mu=True
     )
 
     def make_model(self, **arguments: Any) -> MHIP:
         return MHIP(**arguments)
+
+
+class TestMHIPWithOneChemicalPotential(TestMHIP):
+    arguments: ClassVar[dict[str, Any]] = TestMHIP.arguments | dict(shared_mu=True)
+    changes: ClassVar[dict[str, Any]] = dict(shared_mu=False)
+    additive = False
 
 
 class TestMHIPTS(EnergyModelContract):
@@ -51,12 +57,15 @@ class TestMHIPEQOfAllKinds(TestMHIPEQ):
     """Lengths, species and pairs of them."""
 
     arguments: ClassVar[dict[str, Any]] = TestMHIPEQ.arguments | dict(
-        n_species=2, spin_length=True, pair_sensitivities=True, separate_sensitivities=True, magnetic=[True, True]
-    )
+        n_species=2, spin_length=True, pair_sensitivities=True, separate_sensitivities=True, shared_mu=True,
+        magnetic=[True, True],
+    )  # fmt: skip
     changes: ClassVar[dict[str, Any]] = dict(
-        spin_length=False, pair_sensitivities=False, separate_sensitivities=False, magnetic=[True, False]
-    )
+        spin_length=False, pair_sensitivities=False, separate_sensitivities=False, shared_mu=False,
+        magnetic=[True, False],
+    )  # fmt: skip
     spin_length = True
+    additive = False
 
 
 class TestHeisenberg(EnergyModelContract):

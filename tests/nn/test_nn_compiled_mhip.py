@@ -83,6 +83,7 @@ OPTIONS = [
     {"n_features": 3, "n_interactions": 1, "n_sensitivities": 5, "n_onsite": 1, "l_max": 1},
     {"n_features": 6, "n_interactions": 3, "n_sensitivities": 4, "n_species": 2},
     {"n_features": 4, "n_sensitivities": 4, "l_max": 0},
+    {"n_features": 6, "n_interactions": 1, "n_sensitivities": 4, "shared_mu": True},
 ]
 
 

@@ -27,6 +27,7 @@ OPTIONS = [
     (MHIPEQ, {}),
     (MHIPEQ, {**SMALL, "spin_rank": 2, "bond_rank": 3, "n_interactions": 3, "n_carried": 2}),
     (MHIPEQ, {**SMALL, "bond_rank": 0, "n_carried": 5, "n_species": 2}),
+    (MHIPEQ, {**SMALL, "bond_rank": 1, "n_interactions": 3, "shared_mu": True}),
 ]
 
 
@@ -65,7 +66,8 @@ def test_compiled_fields_are_those_of_autograd(kind, options, dtype, threads):
 def test_any_number_of_sites_replicas_and_neighbours(n_sites, n_replicas, cutoff, seed):
     rng = np.random.default_rng(seed)
     configs = [random_sites(40, 2, rng=rng).take(np.arange(n_sites)) for _ in range(n_replicas)]
-    network, spins = frozen(MHIPEQ, {"cutoff": cutoff, "r_inner": 0.2, **SMALL}, configs, torch.float64)
+    options = {"cutoff": cutoff, "r_inner": 0.2, "shared_mu": bool(seed % 2), **SMALL}
+    network, spins = frozen(MHIPEQ, options, configs, torch.float64)
     require_equal(network, spins, torch.float64)
 
 

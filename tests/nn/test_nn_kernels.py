@@ -177,7 +177,15 @@ def test_sensitivities_and_their_derivatives():
     assert torch.autograd.gradcheck(slopes, inputs)
 
 
-@pytest.mark.parametrize(("kind", "options"), [(MHIP, {}), (MHIPTS, {"n_vectors": 3}), (MHIPEQ, {"n_vectors": 3})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (MHIP, {}),
+        (MHIPTS, {"n_vectors": 3}),
+        (MHIPEQ, {"n_vectors": 3}),
+        (MHIPEQ, {"n_vectors": 2, "shared_mu": True}),
+    ],
+)
 def test_derivatives_for_training_do_not_depend_on_what_is_left_out(kind, options):
     """``fields_only`` drops derivatives by spins of derivatives by spins, and nothing that a parameter needs."""
     torch.manual_seed(0)

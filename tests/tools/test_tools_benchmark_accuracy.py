@@ -74,12 +74,19 @@ def test_models_are_those_that_are_registered_or_given():
     assert {t.labels["model"] for t in studies(QUICK)["cutoff"].trainings(QUICK, models=heisenberg)} == {"mhip_ts"}
 
 
-def test_learning_curves_take_equal_numbers_of_steps():
-    size = SIZES["full"]
+@pytest.mark.parametrize(("size", "epochs"), [(SIZES["full"], 14), (SIZES["full"].shortened(6), 6)])
+def test_learning_curves_take_equal_numbers_of_steps(size, epochs):
     made = studies(size)["learning_curve"].trainings(size, tracks=["sd_disorder"], models={"mhip": {"model": "mhip"}})
-    assert [t.overrides["data.splits.train"] for t in made] == ["25", "50", "100", "200", "400"]
+    assert [t.overrides["data.splits.train"] for t in made] == ["25", "50", "100", "200", "400", "640"]
     passes = [int(t.overrides["data.splits.train"]) * int(t.overrides["trainer.max_epochs"]) for t in made]
-    assert passes == pytest.approx([14 * 640] * 5, rel=0.02)
+    assert passes == pytest.approx([epochs * 640] * 6, rel=0.05)
+
+
+def test_a_shortened_size_is_short_on_every_track():
+    size = SIZES["full"].shortened(6)
+    made = studies(size)["trials"].trainings(size)
+    assert {t.overrides["trainer.max_epochs"] for t in made} == {"6"}
+    assert size.tracks["sd_disorder_3d"]["model.cutoff"] == "2.6"
 
 
 def test_every_baseline_has_the_same_trials():

@@ -78,7 +78,7 @@ def test_evaluate_reproduces_the_run_from_elsewhere(command, trained, labels):
 
 
 def test_evaluate_quenches_with_both_potentials(command, trained, labels):
-    args = ["rollout=2", "dynamics.duration=1", "dynamics.record_every=1", "dynamics.temperature=0.01"]
+    args = ["rollout=2", "control=0.01", "dynamics.duration=1", "dynamics.record_every=1", "dynamics.temperature=0.01"]
     checkpoint = trained.folder / "checkpoints" / "best.ckpt"
     done = command("evaluate", f"checkpoint={checkpoint}", f"data_root={labels}", "output=here", *args)
     assert done.returncode == 0, done.stderr
@@ -86,8 +86,17 @@ def test_evaluate_quenches_with_both_potentials(command, trained, labels):
     assert metrics["test/torque_r2"] == pytest.approx(trained.written["test/torque_r2"], rel=1e-9)
     assert metrics["rollout/realisations"] == 2
     assert metrics["rollout/own_path_torque_r2_min"] <= metrics["rollout/own_path_torque_r2"] < 1
+    assert metrics["control/torque_r2"] == 1 > metrics["control/final_spin_rms_deviation"] > 0.005
     assert "within 1 error" in done.stdout
     assert (command.cwd / "here" / "rollout_torque.png").exists()
+
+
+@pytest.mark.parametrize("words", [["control=0.01"], ["rollout=2", "control=0"], ["rollout=2", "control=far"]])
+def test_evaluate_refuses_a_control_that_makes_no_sense(command, trained, words):
+    done = command("evaluate", f"checkpoint={trained.folder / 'checkpoints' / 'best.ckpt'}", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {words[-1]}")
+    assert done.stderr.count("\n") == 1
 
 
 LOAD = """
