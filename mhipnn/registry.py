@@ -34,6 +34,7 @@ GROUPS: dict[str, str | None] = {
     "observer": None,
     "integrator": "dynamics/integrator",
     "schedule": None,
+    "observable": None,
     "loss": "loss",
     "callback": "callbacks",
     "launcher": "launcher",

@@ -24,7 +24,7 @@ COLUMNS = (
     ("analysis",),
     ("training",),
     ("testing",),
-    ("train", "generate", "evaluate", "simulate", "active", "ensemble"),
+    ("train", "generate", "evaluate", "simulate", "analyze", "active", "ensemble"),
 )
 RANK = {name: rank for rank, column in enumerate(COLUMNS) for name in column}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

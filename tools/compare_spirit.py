@@ -103,7 +103,7 @@ def main() -> None:
     exact, our_energy = run_ours(DormandPrince(1e-12), config, options.steps[0])
     table = Table("solver", "dt (fs)", "Spirit", "order", "mhipnn", "order", title="largest deviation after 1 ps")
     for solver, integrator in SOLVERS.items():
-        before = (np.nan, np.nan)
+        before: tuple[float, ...] = (np.nan, np.nan)
         for dt in options.steps:
             errors = tuple(
                 float(np.abs(end - exact).max())

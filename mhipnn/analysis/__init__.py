@@ -7,13 +7,12 @@ from .correlations import (
     RadialCorrelation,
     autocorrelation,
     mean_and_error,
-    shell_average,
     spin_correlation,
-    structure_factor,
     trajectory_correlation,
 )
 from .parity import nrmse, r_squared
 from .rollout import RolloutComparison, compare_rollouts
+from .structure_factor import shell_average, structure_factor
 
 __all__ = [
     "MeanAndError",

@@ -162,38 +162,6 @@ def autocorrelation(trajectory: Trajectory, waiting_time: float = 0.0) -> tuple[
     return times[start:] - times[start], np.einsum("trna,rna->tr", later, later[0]) / trajectory.n_sites
 
 
-def structure_factor(config: SpinConfiguration, spins: Array | None = None, q_max: float = 7.0) -> tuple[Array, Array]:
-    """S(q) = (1/N) |sum_i S_i exp(-i q.R_i)|^2 on the q that the periodic box allows, 0 <= |q| <= q_max.
-
-    Args:
-        config: sites, and the spins if ``spins`` is not given.
-        spins: (..., N, 3).
-        q_max: inverse mean spacing.
-
-    Returns:
-        q (Q, 3), sorted by length, and S (..., Q).
-    """
-    spins = config.spins if spins is None else np.asarray(spins, float)
-    reciprocal = 2 * np.pi * np.linalg.inv(config.cell).T
-    # |m_a| <= |q| |a| / 2 pi for q = sum_a m_a b_a; only periodic directions have allowed q other than 0.
-    reach = np.where(config.pbc, np.floor(q_max * np.linalg.norm(config.cell, axis=1) / (2 * np.pi) + 1e-9), 0)
-    axes = [np.arange(-n, n + 1) for n in reach]
-    q = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) @ reciprocal
-    length = np.linalg.norm(q, axis=1)
-    q = q[length <= q_max * (1 + 1e-9)]
-    q = q[np.argsort(np.linalg.norm(q, axis=1), kind="stable")]
-    amplitude = np.einsum("...na,nq->...aq", spins, np.exp(-1j * config.positions @ q.T))
-    return q, (np.abs(amplitude) ** 2).sum(-2) / config.n_sites
-
-
-def shell_average(q: Array, values: Array, width: float) -> tuple[Array, Array]:
-    """Averages of S(q) over shells of |q|: middles (K,) of the shells that hold a q, and values (..., K)."""
-    shell = (np.linalg.norm(q, axis=1) / width).astype(int)
-    numbers, where, count = np.unique(shell, return_inverse=True, return_counts=True)
-    member = (where[:, None] == np.arange(len(numbers))) / count
-    return (numbers + 0.5) * width, values @ member
-
-
 def nearest_instants(times: Array, wanted: Sequence[float]) -> list[int]:
     """Indices of the recorded times nearest to the wanted ones, each once, in order of time."""
     return sorted({int(np.abs(times - time).argmin()) for time in wanted})

@@ -114,8 +114,11 @@ def minimise(
             f"{float(worst[replica]):.2g} at site {site} (tolerance {tolerance:g}); raise max_iterations, or the "
             f"tolerance if the potential in {str(force.dtype).removeprefix('torch.')} is no more precise"
         )
-    values = (values.detach().double().cpu().numpy() for values in (spins, energy, worst))
-    return Minimum(*values, iterations)
+    return Minimum(_numpy(spins), _numpy(energy), _numpy(worst), iterations)
+
+
+def _numpy(values: Tensor) -> Array:
+    return np.asarray(values.detach().double().cpu().numpy())
 
 
 def _evaluate(force: FrozenPotential, spins: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": ("data", "launcher"),
     "evaluate": ("dynamics",),
     "simulate": ("system", "potential", "dynamics", "audit"),
+    "analyze": ("potential",),
     "ensemble": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "launcher"),
     "active": ("model", "data", "loss", "optimizer", "scheduler", "trainer", "dynamics", "launcher"),
 }
@@ -43,7 +44,7 @@ finally:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The six pages, each from a process of its own in an empty folder that stays empty."""
+    """The seven pages, each from a process of its own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
     pages = {}
     for name in COMMANDS:

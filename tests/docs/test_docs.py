@@ -97,7 +97,8 @@ def test_every_command_composes(name, arguments):
 
 def test_the_walk_over_the_pages_finds_the_commands():
     assert ("train", ("model=mhip", "data=sd_disorder")) in commands()
-    assert {name for name, _ in commands()} == {"train", "generate", "evaluate", "simulate", "active", "ensemble"}
+    known = {"train", "generate", "evaluate", "simulate", "analyze", "active", "ensemble"}
+    assert {name for name, _ in commands()} == known
     assert overrides(("-m", "model=mhip,heisenberg", "loss=[torque,energy]")) == ["model=mhip", "loss=[torque,energy]"]
     with pytest.raises(Exception, match="n_featurs"):
         compose_config("train", ["model.n_featurs=3"])
@@ -115,7 +116,7 @@ def test_the_python_of_the_readme_runs(checkpoint_here, one_thread, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("page", ["data", "configuration"])
+@pytest.mark.parametrize("page", ["data", "configuration", "energies"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch, one_thread, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = blocks(TEXT[ROOT / "docs" / f"{page}.md"], "python")

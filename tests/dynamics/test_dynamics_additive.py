@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from every_integrator import STOCHASTIC
 from hydra.utils import instantiate
 from scipy.spatial.transform import Rotation
 from toy_potentials import Toy, zero
@@ -120,6 +121,27 @@ def test_vacancies_have_neither_energy_nor_bonds(name):
         empty.with_spins(np.where(np.isin(np.arange(N), [1, 4])[:, None], 0, config.spins))
     )
     assert moved.energy == pytest.approx(found.energy, abs=1e-13)
+
+
+@pytest.mark.parametrize("length", [0.0, 1.0])
+def test_a_quench_with_vacancies_gives_no_nan(length):
+    """With noise, dipoles, a field and an anisotropy; neither the vacancies nor the correlations become NaN."""
+    from mhipnn.analysis import trajectory_correlation
+
+    empty = np.isin(np.arange(N), [1, 4])
+    config = sites(3)
+    config = replace(config, moments=np.where(empty, 0.0, config.moments))
+    config = config.with_spins(np.where(empty[:, None], length * config.spins, config.spins))
+    energies = Sum(POTENTIALS["exchange"], POTENTIALS["sum"], POTENTIALS["cubic"])
+    for integrator in STOCHASTIC.values():
+        quench = Quench(0.4, 0.02, 0.2, 0.3, 10, integrator, external_field=(0.0, 0.1, 0.2))
+        run = quench.run(energies, [config], [1])
+        assert np.isfinite(run.spins).all()
+        assert np.isfinite(run.energies).all()
+        np.testing.assert_allclose(run.spins[-1, 0, empty], config.spins[empty], atol=1e-12)
+        assert np.linalg.norm(run.spins[-1, 0] - config.spins, axis=1)[~empty].min() > 1e-3
+        correlation = trajectory_correlation(run)
+        assert (np.isfinite(correlation.value) == (correlation.count > 0)).all()
 
 
 def energy(potential, *spins, **arguments):

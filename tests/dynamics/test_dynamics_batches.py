@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from toy_potentials import heisenberg, random_coupling, zero
 
 from mhipnn import SDModel
 from mhipnn.dynamics import Heun, Quench, Simulation, SphericalMidpoint, read_trajectory
+from mhipnn.dynamics.additive import PairExchange, Sum, Zeeman
 from mhipnn.dynamics.advice import time_step_advice
 from mhipnn.dynamics.memory import bytes_of, groups_within, memory_of_one
 from mhipnn.dynamics.schedules import Constant
@@ -19,6 +21,7 @@ from mhipnn.nn.mhip import MHIP
 from mhipnn.nn.mhip_eq import MHIPEQ
 from mhipnn.nn.network_potential import NetworkPotential
 from mhipnn.structures import RandomSites
+from mhipnn.structures.exchange import ExponentialExchange
 
 N, R = 13, 4  # an odd number: the ends of vectorised loops differ between a batch and a replica alone
 
@@ -33,10 +36,12 @@ def learned(model=MHIP):
     return NetworkPotential(network, dtype=torch.float64)
 
 
+DRIVE = {"schedule": "rotating", "field": [0.6, 0, 1.1], "angular_frequency": 0.8}
 POTENTIALS = {
     "exact": lambda: SDModel(J=3.0, filling=1.0),
     "kpm": lambda: SDModel(J=3.0, filling=1.0, solver="kpm"),
-    "heisenberg": lambda: heisenberg(random_coupling(N)),
+    "heisenberg": lambda: PairExchange(ExponentialExchange(-1.0)),
+    "sum": lambda: Sum(heisenberg(random_coupling(N)), Zeeman(DRIVE)),
     "mhip": learned,
     "mhip_eq": lambda: learned(MHIPEQ),
 }
@@ -66,6 +71,31 @@ def test_a_replica_is_what_it_is_alone(tmp_path, name, integrator):
         np.testing.assert_array_equal(together.spins[:, k], alone.spins[:, 0])
         np.testing.assert_array_equal(together.energies[:, k], alone.energies[:, 0])
     assert np.abs(together.spins[-1, 0] - together.spins[0, 0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_a_resumed_run_is_the_same(tmp_path, name, deterministic):
+    """Nothing is carried from step to step but the state, by any potential."""
+    n_replicas, steps, after = (1, 3, 1) if name == "kpm" else (3, 9, 5)
+    potential, configs = POTENTIALS[name](), configurations(replicas=n_replicas)
+    quench = Quench(steps * 0.1, 0.1, 0.2, {"schedule": "linear", "start": 0.3, "end": 0.1, "duration": 1.0}, 2)
+    seeds = list(range(n_replicas))
+    whole = trajectory(tmp_path / "whole.h5", quench, potential, configs, seeds, deterministic=deterministic)
+    (tmp_path / "other").mkdir()
+    path = tmp_path / "other" / "run.h5"
+    running = Simulation(quench, potential, configs, seeds, path, deterministic=deterministic)
+
+    def interrupt(done, total):
+        if done == after:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=f"at step {after} of {steps}"):
+        running.run(interrupt)
+    replace(running, potential=POTENTIALS[name]()).run(resume=True)
+    again = read_trajectory(path)[0]
+    np.testing.assert_array_equal(again.spins, whole.spins)
+    np.testing.assert_array_equal(again.energies, whole.energies)
 
 
 def test_a_list_of_temperatures_is_one_for_each_replica(tmp_path):

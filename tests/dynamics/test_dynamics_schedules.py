@@ -206,16 +206,16 @@ def test_a_free_spin_turns_by_the_integral_of_the_field(name, drive, angle):
 def test_the_noise_has_the_temperature_of_the_middle_of_the_step(name, kind):
     """<|dS|^2> = 4 alpha kT dt/(mu (1 + alpha^2)) in a step of a free spin."""
     arguments, by_hand = NUMBERS[kind]
-    n, dt, alpha = 4000, 0.02, 0.1
+    n, dt, alpha = 3000, 0.02, 0.1
     config = sites(random_spins(n, np.random.default_rng(3)))
-    quench = Quench(2.2, dt, alpha, {"schedule": kind} | arguments, integrator=INTEGRATORS[name])
-    steps = [0, 1, 24, 25, 49, 50, 99, 100, 109]
+    quench = Quench(1.04, dt, alpha, {"schedule": kind} | arguments, integrator=INTEGRATORS[name])
+    steps = [0, 1, 24, 25, 37, 49, 50, 51]
     frames = list(quench.frames(zero(), [config], [5], steps=sorted({s for k in steps for s in (k, k + 1)})))
     at = {round(frame.time / dt): frame.spins[0] for frame in frames}
     for step in steps:
         moved = ((at[step + 1] - at[step]) ** 2).sum(-1).mean()
         kT = by_hand((step + 0.5) * dt)
-        assert moved == pytest.approx(4 * alpha * kT * dt / (1 + alpha**2), rel=0.07)
+        assert moved == pytest.approx(4 * alpha * kT * dt / (1 + alpha**2), rel=0.08)
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,14 @@ class Dipolar(AdditivePotential):
             ]
         )
         mu = moments_of(configs).ravel()
-        tensors = (
-            torch.as_tensor(v, device=device, dtype=dtype) for v in (along, self.strength * mu[source] * mu[receiver])
+        weight = self.strength * mu[source] * mu[receiver]
+        return _FrozenDipolar(
+            torch.from_numpy(source).to(device),
+            torch.from_numpy(receiver).to(device),
+            torch.as_tensor(along, device=device, dtype=dtype),
+            torch.as_tensor(weight, device=device, dtype=dtype),
+            len(mu),
         )
-        indices = (torch.from_numpy(index).to(device) for index in (source, receiver))
-        return _FrozenDipolar(*indices, *tensors, len(mu))
 
     def _edges(self, config: SpinConfiguration) -> Edges:
         if self.cutoff is not None:

@@ -83,8 +83,8 @@ class UniaxialAnisotropy(AdditivePotential):
     def __post_init__(self) -> None:
         self._check_precision()
         object.__setattr__(self, "K", by_species("uniaxial anisotropy: K", self.K))
-        several = np.iterable(self.axis) and len(self.axis) > 0 and np.iterable(self.axis[0])
-        axes = self.axis if several else [self.axis]
+        rows = list(self.axis) if np.iterable(self.axis) else []
+        axes = rows if rows and np.iterable(rows[0]) else [self.axis]
         checked = tuple(tuple(unit_vector("uniaxial anisotropy: axis", axis).tolist()) for axis in axes)
         object.__setattr__(self, "axis", checked)
 
@@ -132,9 +132,10 @@ class CubicAnisotropy(AdditivePotential):
     def __post_init__(self) -> None:
         self._check_precision()
         object.__setattr__(self, "K1", by_species("cubic anisotropy: K1", self.K1))
-        if not np.iterable(self.axes) or len(self.axes) != 2:
+        rows = list(self.axes) if np.iterable(self.axes) else []
+        if len(rows) != 2:
             raise InputError(f"cubic anisotropy: axes: expected two vectors, got {self.axes}")
-        a, b = (unit_vector("cubic anisotropy: axes", axis) for axis in self.axes)
+        a, b = (unit_vector("cubic anisotropy: axes", axis) for axis in rows)
         if abs(a @ b) > 1e-6:
             raise InputError(f"cubic anisotropy: axes {self.axes} are not at right angles")
         object.__setattr__(self, "axes", (tuple(a.tolist()), tuple(b.tolist())))

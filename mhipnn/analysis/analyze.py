@@ -1,0 +1,266 @@
+"""``python -m mhipnn.analyze``: the observables of a trajectory file, as a table, figures and analysis.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .. import registry
+from ..atomic import atomic_path
+from ..dynamics.export import write_extxyz, write_vtk
+from ..dynamics.trajectory import TrajectoryReader
+from ..errors import ConfigError, InputError, suggest
+from ..run_folder import write_atomically
+from .jackknife import Estimate
+from .observables.base import Findings, Observable, Recording
+from .style import save
+
+ON_REQUEST = ("animation", "fields")
+"""Left out of "all": the one takes long, the other needs a potential."""
+
+_LONG = 4096
+"""Arrays of more numbers go to arrays.npz."""
+
+
+def run(cfg: DictConfig) -> dict[str, Any]:
+    """Read a trajectory once, frame by frame, and write what the chosen observables find.
+
+    Args:
+        cfg: as composed from ``conf/analyze.yaml``: ``trajectory``, ``observables``, ``start``, ``stop``, ``frames``,
+            ``replicas``, ``output``, ``export``, ``potential``, and the settings of each observable below its name.
+
+    Returns:
+        The content of analysis.json: observable -> name -> numbers.
+
+    Raises:
+        UserError: no such file or not a trajectory, an unknown observable, one that the trajectory does not allow.
+    """
+    chosen = _chosen(cfg)
+    _check_export(cfg.export)
+    with TrajectoryReader(_existing(cfg.trajectory)) as reader:
+        frames = select_frames(reader.times, cfg.start, cfg.stop, cfg.frames)
+        replicas = select_replicas(reader, cfg.replicas)
+        folder = Path(cfg.output) if cfg.output else Path(cfg.trajectory).resolve().parent / "analysis"
+        configs = [reader.configs[replica] for replica in replicas]
+        recording = Recording(reader.times[frames], reader.energies[frames][:, replicas], configs, folder)
+        started = _start(chosen, recording, complete=cfg.observables is not None)
+        _make(folder)
+        with _progress_bar() as bar:
+            for number, frame in enumerate(bar.track(frames, description="frames")):
+                spins = reader.spins(frame)[replicas]
+                for observable in started.observables.values():
+                    observable.add(number, spins)
+    findings = {name: observable.findings() for name, observable in started.observables.items()}
+    content = _write(folder, cfg, recording, findings)
+    exported = _export(cfg, folder, replicas)
+    _print(recording, findings, started.left_out, folder, exported)
+    return content
+
+
+def select_frames(times: np.ndarray, start: float | None, stop: float | None, frames: int | None) -> list[int]:
+    """Frames with start <= t <= stop, every k-th of them such that there are at most ``frames``.
+
+    Raises:
+        ConfigError: no frame is left, or ``frames`` < 1.
+    """
+    if frames is not None and (int(frames) != frames or frames < 1):
+        raise ConfigError(f"frames={frames}: give a whole number >= 1, or null for all")
+    low, high = (-np.inf if start is None else start), (np.inf if stop is None else stop)
+    inside = np.flatnonzero((times >= low - 1e-9) & (times <= high + 1e-9))
+    if not len(inside):
+        reach = f"it holds t = {times[0]:g} to {times[-1]:g}" if len(times) else "it holds no complete frame"
+        raise ConfigError(f"start={start} stop={stop}: no frame of the trajectory is in this range; {reach}")
+    step = 1 if frames is None else math.ceil(len(inside) / frames)
+    return inside[::step].tolist()
+
+
+def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> list[int]:
+    """The replicas to average over: those given, or all, which then must be at one temperature.
+
+    Raises:
+        ConfigError: no such replica, or a run at several temperatures without a choice.
+    """
+    n = len(reader.configs)
+    if wanted is not None:
+        chosen = list(wanted)
+        if not chosen or any(int(k) != k or not 0 <= k < n for k in chosen) or len(set(chosen)) < len(chosen):
+            raise ConfigError(
+                f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
+            )
+        return chosen
+    temperature = reader.metadata.get("config", {}).get("dynamics", {}).get("temperature")
+    if isinstance(temperature, list) and len(temperature) > 1:
+        each = n // len(temperature)
+        raise ConfigError(
+            f"the run has {len(temperature)} temperatures {temperature}, {each} replicas at each, in this order: average "
+            f"over those of one with replicas=[0,...,{each - 1}] for the first"
+        )
+    return list(range(n))
+
+
+@dataclass
+class _Started:
+    observables: dict[str, Observable]
+    left_out: dict[str, str]
+
+
+def _chosen(cfg: DictConfig) -> dict[str, Observable]:
+    known = registry.names("observable")
+    names = [n for n in known if n not in ON_REQUEST] if cfg.observables is None else list(cfg.observables)
+    if not names:
+        raise ConfigError("observables=[]: name one or more, or null for all that the trajectory allows")
+    chosen: dict[str, Observable] = {}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"observables: unknown {name!r}: {suggest(str(name), known)}")
+        node = OmegaConf.select(cfg, name)
+        settings: dict[str, Any] = {} if node is None else OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
+        if name == "fields" and OmegaConf.select(cfg, "potential") is not None:
+            settings["potential"] = _potential(cfg)
+        try:
+            chosen[name] = registry.get("observable", name)(**settings)
+        except TypeError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    return chosen
+
+
+def _potential(cfg: DictConfig) -> Any:
+    if OmegaConf.select(cfg, "potential.path", default="") is None:
+        raise ConfigError("potential=learned needs a trained network: add checkpoint=.../best.ckpt")
+    return instantiate(cfg.potential)
+
+
+def _existing(path: str) -> Path:
+    if not Path(path).is_file():
+        raise ConfigError(f"trajectory={path}: there is no such file; give the trajectory.h5 of a run of simulate")
+    return Path(path)
+
+
+def _start(chosen: Mapping[str, Observable], recording: Recording, complete: bool) -> _Started:
+    """Start what the trajectory allows; if the observables were named, all of them."""
+    started, left_out = {}, {}
+    for name, observable in chosen.items():
+        try:
+            observable.start(recording)
+            started[name] = observable
+        except InputError as reason:
+            if complete:
+                raise
+            left_out[name] = str(reason)
+    return _Started(started, left_out)
+
+
+def _export(cfg: DictConfig, folder: Path, replicas: list[int]) -> list[Path]:
+    """The first chosen replica as files of other programs, all its frames."""
+    writers = {"extxyz": (write_extxyz, "trajectory.extxyz"), "vtk": (write_vtk, "trajectory.pvd")}
+    kinds = [cfg.export] if isinstance(cfg.export, str) else list(cfg.export or [])
+    return [writers[kind][0](folder / writers[kind][1], cfg.trajectory, replicas[0]) for kind in kinds]
+
+
+def _check_export(export: Any) -> None:
+    for kind in [export] if isinstance(export, str) else list(export or []):
+        if kind not in ("extxyz", "vtk"):
+            raise ConfigError(f"export: unknown {kind!r}: {suggest(str(kind), ('extxyz', 'vtk'))}")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output={folder} cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _write(folder: Path, cfg: DictConfig, recording: Recording, findings: Mapping[str, Findings]) -> dict[str, Any]:
+    """Figures, analysis.json and, for long arrays, arrays.npz."""
+    arrays: dict[str, np.ndarray] = {}
+    content: dict[str, Any] = {
+        "trajectory": str(Path(cfg.trajectory).resolve()),
+        "frames": len(recording.times),
+        "replicas": recording.n_replicas,
+        "sites": recording.n_sites,
+        "times": [float(recording.times[0]), float(recording.times[-1])],
+    }
+    for name, found in findings.items():
+        table = [{"quantity": row.quantity, **row.estimate._asdict(), "unit": row.unit} for row in found.rows]
+        content[name] = _plain({"table": table, **found.numbers}, name, arrays)
+        for title, figure in found.figures.items():
+            save(figure, folder / f"{title}.png")
+    if arrays:
+        with atomic_path(folder / "arrays.npz") as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    write_atomically(folder / "analysis.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
+
+
+def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """What JSON can hold: NaN and infinity are null, long arrays stand elsewhere under their name."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{name}/{key}", arrays) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        if value.size > _LONG:
+            arrays[name] = value
+            return {"arrays.npz": name}
+        return _plain(value.tolist(), name, arrays)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, name, arrays) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(
+    recording: Recording,
+    findings: Mapping[str, Findings],
+    left_out: Mapping[str, str],
+    folder: Path,
+    exported: list[Path],
+) -> None:
+    console = Console()
+    times = recording.times
+    table = Table(
+        title=f"{recording.n_replicas} x {recording.n_sites} spins, {len(times)} frames, "
+        f"t = {times[0]:g} to {times[-1]:.6g}",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for title in ("observable", "quantity", "value", "unit"):
+        table.add_column(title, overflow="fold", justify="right" if title == "value" else "left")
+    for name, found in findings.items():
+        for number, row in enumerate(found.rows):
+            table.add_row("" if number else name, escape(row.quantity), _shown(row.estimate), row.unit)
+    console.print(table)
+    for reason in left_out.values():
+        console.print(f"[yellow]left out[/] {escape(reason)}", soft_wrap=True, highlight=False)
+    files = [str(path) for found in findings.values() for path in found.files] + [str(path) for path in exported]
+    console.print(f"figures and analysis.json in {folder}", soft_wrap=True, highlight=False)
+    for path in files:
+        console.print(path, soft_wrap=True, highlight=False)
+
+
+def _shown(estimate: Estimate) -> str:
+    """As many digits as the error has meaning."""
+    if not math.isfinite(estimate.value):
+        return "-"
+    if not math.isfinite(estimate.error) or estimate.error == 0:
+        return f"{estimate.value:.5g}"
+    digits = max(0, 1 - math.floor(math.log10(estimate.error)))
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
+
+
+def _progress_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""Observables of a trajectory that ``mhipnn.simulate`` wrote.
+
+``python -m mhipnn.analyze --help`` shows what can be set; from Python, ``run(compose_config("analyze", [...]))``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from .config import app
+
+
+def run(cfg: DictConfig) -> Any:
+    """The whole command as a function of its configuration; imports what is heavy only now."""
+    from .analysis.analyze import run
+
+    return run(cfg)
+
+
+@app("analyze")
+def main(cfg: DictConfig) -> Any:
+    return run(cfg)
+
+
+if __name__ == "__main__":
+    main()
