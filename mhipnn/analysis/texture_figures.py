@@ -53,6 +53,12 @@ def spin_texture(config: SpinConfiguration, panels: Mapping[str, Array]) -> Figu
     return figure
 
 
+def draw_spins(ax: Axes, config: SpinConfiguration, spins: Array) -> None:
+    """Spins (N, 3) into a panel of a figure, as in :func:`spin_texture`, with the wheel beside it."""
+    _Picture(ax, config, spins)
+    _wheel(ax)
+
+
 def spin_animation(
     config: SpinConfiguration, frames: Iterable[tuple[float, Array]], path: str | Path, frames_per_second: int = 12
 ) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mhipnn import registry
-from mhipnn.analysis import analyze, texture_figures
+from mhipnn.analysis import analyze, analyze_report, texture_figures
 from mhipnn.analysis.jackknife import Estimate
 from mhipnn.analysis.observables.base import Findings, Row
 from mhipnn.config import compose_config
@@ -95,7 +95,7 @@ def test_every_number_of_a_turning_ferromagnet(folder, capsys):
 
 
 def test_a_part_of_the_times_and_long_arrays(folder, monkeypatch):
-    monkeypatch.setattr(analyze, "_LONG", 100)
+    monkeypatch.setattr(analyze_report, "LONG", 100)
     content = run(folder, "observables=[spectrum,aging]", "start=4", "stop=17", "spectrum.direction=[1,0,0]")
     assert content["times"] == [4.0, 17.0]
     assert content["spectrum"]["mean"] == {"arrays.npz": "spectrum/mean"}
@@ -136,7 +136,7 @@ def test_fields_of_a_potential_and_a_film(folder, tmp_path):
         ("turning", ["observables=[corelation]"], ConfigError, "unknown 'corelation': did you mean 'correlation'"),
         ("turning", ["observables=[]"], ConfigError, "name one or more"),
         ("turning", ["start=30"], ConfigError, "no frame of the trajectory is in this range; it holds t = 0 to 19.5"),
-        ("turning", ["replicas=[0,2]"], ConfigError, "replicas 0 to 1; give some of them"),
+        ("turning", ["replicas=[0,2]"], ConfigError, "there are replicas 0 to 1"),
         ("hot", [], ConfigError, "2 temperatures [0.1, 0.2], 1 replicas at each"),
         ("turning", ["export=vtp"], ConfigError, "did you mean 'vtk'"),
         ("turning", ["frames=0"], ConfigError, "whole number >= 1"),
