@@ -139,8 +139,9 @@ def report(name: str, result: RolloutComparison, large: LargeQuench, quench: Que
     return f"""# Thermal quench: {name}
 
 Uncorrelated spins at t = 0, then LLG at alpha = {quench.damping} and kT = {quench.temperature} t0, to
-t = {result.times[-1]:g} hbar/t0: {replicas} disorder realisations of {n} sites that the network was not trained on, with exact
-electrons and with the network, from the same spins and under the same noise; then the network alone on {size} sites.
+t = {result.times[-1]:g} hbar/t0: {replicas} disorder realisations of {n} sites that no training saw, with
+exact electrons and with the network, from the same spins and under the same noise; then the network alone on {size}
+sites.
 
 | | |
 |---|---|
