@@ -169,7 +169,7 @@ def test_mistakes_are_told_in_one_sentence(folder, name, settings, kind, says):
 
 def test_at_the_command_line_a_mistake_is_one_line_and_exit_code_1(folder, tmp_path):
     call = [sys.executable, "-m", "mhipnn.analyze", f"trajectory={folder / 'short.h5'}", "observables=[spectrum]"]
-    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith("error: spectrum: S(q, omega) needs 16")
     assert done.stderr.count("\n") == 1
