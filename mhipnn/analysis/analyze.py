@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,27 +11,17 @@ from typing import Any
 import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from .. import registry
-from ..atomic import atomic_path
 from ..dynamics.export import write_extxyz, write_vtk
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
-from ..run_folder import write_atomically
-from .jackknife import Estimate
-from .observables.base import Findings, Observable, Recording
-from .style import save
+from .analyze_report import print_findings, write_findings
+from .observables.base import Observable, Recording
 
 ON_REQUEST = ("animation", "fields")
 """Left out of "all": the one takes long, the other needs a potential."""
-
-_LONG = 4096
-"""Arrays of more numbers go to arrays.npz."""
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -64,9 +53,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
                 for observable in started.observables.values():
                     observable.add(number, spins)
     findings = {name: observable.findings() for name, observable in started.observables.items()}
-    content = _write(folder, cfg, recording, findings)
+    content = write_findings(folder, Path(cfg.trajectory), recording, findings)
     exported = _export(cfg, folder, replicas)
-    _print(recording, findings, started.left_out, folder, exported)
+    print_findings(recording, findings, started.left_out, folder, exported)
     return content
 
 
@@ -101,14 +90,21 @@ def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> l
                 f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
             )
         return chosen
-    temperature = reader.metadata.get("config", {}).get("dynamics", {}).get("temperature")
-    if isinstance(temperature, list) and len(temperature) > 1:
-        each = n // len(temperature)
+    temperatures = _temperatures(reader.metadata)
+    if len(temperatures) > 1:
+        each = n // len(temperatures)
         raise ConfigError(
-            f"the run has {len(temperature)} temperatures {temperature}, {each} replicas at each, in this order: average "
-            f"over those of one with replicas=[0,...,{each - 1}] for the first"
+            f"the run has {len(temperatures)} temperatures {temperatures}, {each} replicas at each, in this order: "
+            f"average over those of one, with replicas=[0,...,{each - 1}] over those of the first"
         )
     return list(range(n))
+
+
+def _temperatures(metadata: Any) -> list[Any]:
+    """The list that simulate was given, from the record of its configuration; empty if it was none."""
+    for key in ("config", "dynamics", "temperature"):
+        metadata = metadata.get(key) if isinstance(metadata, dict) else None
+    return metadata if isinstance(metadata, list) else []
 
 
 @dataclass
@@ -181,82 +177,6 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"output={folder} cannot be written ({error.strerror}); choose another folder") from error
-
-
-def _write(folder: Path, cfg: DictConfig, recording: Recording, findings: Mapping[str, Findings]) -> dict[str, Any]:
-    """Figures, analysis.json and, for long arrays, arrays.npz."""
-    arrays: dict[str, np.ndarray] = {}
-    content: dict[str, Any] = {
-        "trajectory": str(Path(cfg.trajectory).resolve()),
-        "frames": len(recording.times),
-        "replicas": recording.n_replicas,
-        "sites": recording.n_sites,
-        "times": [float(recording.times[0]), float(recording.times[-1])],
-    }
-    for name, found in findings.items():
-        table = [{"quantity": row.quantity, **row.estimate._asdict(), "unit": row.unit} for row in found.rows]
-        content[name] = _plain({"table": table, **found.numbers}, name, arrays)
-        for title, figure in found.figures.items():
-            save(figure, folder / f"{title}.png")
-    if arrays:
-        with atomic_path(folder / "arrays.npz") as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    write_atomically(folder / "analysis.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return content
-
-
-def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """What JSON can hold: NaN and infinity are null, long arrays stand elsewhere under their name."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{name}/{key}", arrays) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        if value.size > _LONG:
-            arrays[name] = value
-            return {"arrays.npz": name}
-        return _plain(value.tolist(), name, arrays)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, name, arrays) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _print(
-    recording: Recording,
-    findings: Mapping[str, Findings],
-    left_out: Mapping[str, str],
-    folder: Path,
-    exported: list[Path],
-) -> None:
-    console = Console()
-    times = recording.times
-    table = Table(
-        title=f"{recording.n_replicas} x {recording.n_sites} spins, {len(times)} frames, "
-        f"t = {times[0]:g} to {times[-1]:.6g}",
-        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    for title in ("observable", "quantity", "value", "unit"):
-        table.add_column(title, overflow="fold", justify="right" if title == "value" else "left")
-    for name, found in findings.items():
-        for number, row in enumerate(found.rows):
-            table.add_row("" if number else name, escape(row.quantity), _shown(row.estimate), row.unit)
-    console.print(table)
-    for reason in left_out.values():
-        console.print(f"[yellow]left out[/] {escape(reason)}", soft_wrap=True, highlight=False)
-    files = [str(path) for found in findings.values() for path in found.files] + [str(path) for path in exported]
-    console.print(f"figures and analysis.json in {folder}", soft_wrap=True, highlight=False)
-    for path in files:
-        console.print(path, soft_wrap=True, highlight=False)
-
-
-def _shown(estimate: Estimate) -> str:
-    """As many digits as the error has meaning."""
-    if not math.isfinite(estimate.value):
-        return "-"
-    if not math.isfinite(estimate.error) or estimate.error == 0:
-        return f"{estimate.value:.5g}"
-    digits = max(0, 1 - math.floor(math.log10(estimate.error)))
-    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
 
 def _progress_bar() -> Progress:

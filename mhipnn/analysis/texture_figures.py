@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ def spin_texture(config: SpinConfiguration, panels: Mapping[str, Array]) -> Figu
     return figure
 
 
+def draw_spins(ax: Axes, config: SpinConfiguration, spins: Array) -> None:
+    """Spins (N, 3) into a panel of a figure, as in :func:`spin_texture`, with the wheel beside it."""
+    _Picture(ax, config, spins)
+    _wheel(ax)
+
+
 def spin_animation(
     config: SpinConfiguration, frames: Iterable[tuple[float, Array]], path: str | Path, frames_per_second: int = 12
 ) -> Path:
@@ -70,21 +77,21 @@ def spin_animation(
         raise InputError(f"animation {path}: the name must end in .gif or .mp4")
     if path.suffix == ".mp4" and not FFMpegWriter.isAvailable():
         raise InputError(f"animation {path}: mp4 needs the program ffmpeg, which is not on the path; write a .gif")
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise InputError("animation: there are no frames")
     writer = (PillowWriter if path.suffix == ".gif" else FFMpegWriter)(fps=frames_per_second)
     figure, (ax,) = new_figure(width=4.4, height=4.2)
-    drawn: _Picture | None = None
+    picture = _Picture(ax, config, first[1])
+    label(ax, "$x$ (mean spacing)", "$y$ (mean spacing)")
+    _wheel(ax)
     try:
         with writer.saving(figure, str(path), dpi=100):
-            for time, spins in frames:
-                if drawn is None:
-                    drawn = _Picture(ax, config, spins)
-                    label(ax, "$x$ (mean spacing)", "$y$ (mean spacing)")
-                    _wheel(ax)
-                drawn.show(spins)
+            for time, spins in chain([first], rest):
+                picture.show(spins)
                 ax.set_title(rf"$t$ = {time:.4g} $\hbar/t_0$", fontsize=10, loc="left")
                 writer.grab_frame()
-            if drawn is None:
-                raise InputError("animation: there are no frames")
     except OSError as error:
         raise InputError(f"animation {path} cannot be written: {error.strerror or error}") from None
     return path

@@ -33,6 +33,8 @@ class Aging:
         if self._wanted is None:
             self._frames = nearest_instants(recording.times, waiting_times(recording.times))
         else:
+            if not isinstance(self._wanted, list):
+                raise InputError(f"aging.waiting_times is {self._wanted}; give a list of times, hbar/t0")
             self._frames = recording.instants(self._wanted, "aging.waiting_times")
         self._start: dict[int, Array] = {}
         self._curves: dict[int, list[Array]] = {frame: [] for frame in self._frames}
