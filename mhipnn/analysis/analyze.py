@@ -161,9 +161,13 @@ def _start(chosen: Mapping[str, Observable], recording: Recording, complete: boo
 
 def _export(cfg: DictConfig, folder: Path, replicas: list[int]) -> list[Path]:
     """The first chosen replica as files of other programs, all its frames."""
-    writers = {"extxyz": (write_extxyz, "trajectory.extxyz"), "vtk": (write_vtk, "trajectory.pvd")}
     kinds = [cfg.export] if isinstance(cfg.export, str) else list(cfg.export or [])
-    return [writers[kind][0](folder / writers[kind][1], cfg.trajectory, replicas[0]) for kind in kinds]
+    written = []
+    if "extxyz" in kinds:
+        written.append(write_extxyz(folder / "trajectory.extxyz", cfg.trajectory, replicas[0]))
+    if "vtk" in kinds:
+        written.append(write_vtk(folder / "trajectory.pvd", cfg.trajectory, replicas[0]))
+    return written
 
 
 def _check_export(export: Any) -> None:

@@ -47,15 +47,28 @@ class ThermalQuench(Callback):
             raise ConfigError(f"thermal_quench: n_sites must be >= 1 and seed >= 0, got {n_sites} and {seed}")
         self.quench, self.n_sites, self.seed = quench, n_sites, seed
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        rollouts = [c for c in trainer.callbacks if isinstance(c, LLGRollout)]  # type: ignore[attr-defined]
-        result = next((callback.result for callback in rollouts if callback.result is not None), None)
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What is missing is told before the training, not after it."""
+        self._needs(trainer)
+
+    def _needs(self, trainer: Trainer) -> tuple[list[LLGRollout], SpinDataModule]:
+        """The rollouts that come before this callback, and a dataset that knows its disorder and its electrons."""
+        callbacks: list[Callback] = list(trainer.callbacks)  # type: ignore[attr-defined]
+        before = callbacks[: callbacks.index(self)] if self in callbacks else []
+        rollouts = [callback for callback in before if isinstance(callback, LLGRollout)]
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if result is None or not isinstance(data, SpinDataModule):
+        if not rollouts or not isinstance(data, SpinDataModule) or data.no_rollout:
             raise ConfigError(
                 "thermal_quench: needs the rollouts of callbacks.llg_rollout, which must stand before it, and a "
                 "dataset that knows its disorder and its exact electrons (data=sd_disorder, ...)"
             )
+        return rollouts, data
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        rollouts, data = self._needs(trainer)
+        result = next((callback.result for callback in rollouts if callback.result is not None), None)
+        if result is None:
+            raise RuntimeError("thermal_quench: the rollouts of the test have no result")
         learned = NetworkPotential(deepcopy(cast(EnergyModel, pl_module.model)))
         config = self.large(data)
         with Progress(

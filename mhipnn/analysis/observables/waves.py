@@ -155,7 +155,7 @@ class Spectrum:
         times = self._recording.times[: self._n]
         omega, spectrum = dynamic_structure_factor(times, self._found, self._window, self._axis)  # (R, Q, W)
         if self._direction is not None:
-            unit = self._direction @ np.linalg.inv(self._recording.configs[0].cell).T
+            unit = np.asarray(self._direction, float) @ np.linalg.inv(self._recording.configs[0].cell).T
             unit /= np.linalg.norm(unit)
             q, values = self._q @ unit, spectrum
         else:
