@@ -119,6 +119,10 @@ class Quench:
         if self.external_field is not None:
             field = as_schedule("quench: external_field", self.external_field, vector=True)
             object.__setattr__(self, "external_field", field)
+        warm = largest(self.damping) > 0 and max(largest(kT) for kT in self.temperatures) > 0
+        if warm and not getattr(self.integrator, "noise", True):
+            name = type(self.integrator).__name__
+            raise ConfigError(f"quench: {name} has no noise: set temperature 0, or take another integrator")
 
     @property
     def temperatures(self) -> tuple[float | Schedule, ...]:

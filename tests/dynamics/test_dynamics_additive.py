@@ -301,6 +301,9 @@ def test_the_command_line_composes_a_sum():
     found = instantiate(cfg.potential).evaluate(config)
     expected = exact.energy - (0.3 * config.spins[:, 2] + 0.2 * config.spins[:, 2] ** 2).sum()
     assert found.energy == pytest.approx(expected, abs=1e-12)
+    drive = "potential.zeeman.field={schedule: sweep, start: 0, end: 1, duration: 2}"
+    moving = compose_config("simulate", ["potential=sum", "+potential@potential.zeeman=zeeman", drive])
+    assert instantiate(moving.potential).terms["zeeman"].field(1.0) == (0.0, 0.0, 0.5)
     cfg.potential.easy = None
     assert list(instantiate(cfg.potential).terms) == ["electrons", "zeeman"]
     for name in ("heisenberg", "cubic", "dipolar"):

@@ -74,10 +74,10 @@ def test_the_adaptive_integrator_says_what_it_cannot_do():
     with pytest.raises(ConfigError, match=r"has no noise: set temperature 0, or take heun"):
         advance(DormandPrince(), spins, force, 0.1, 1, 0.1, temperature=0.1)
     advance(DormandPrince(), spins, force, 0.01, 1, 0.0, temperature=0.1)  # no damping, no noise
-    with pytest.raises(ConfigError, match="has no noise"):
-        Quench(1.0, 0.1, 0.1, 0.1, integrator=DormandPrince()).run(
-            heisenberg(random_coupling(N)), disordered(N, [1]), [0]
-        )
+    for kT in (0.1, [0.0, 0.1], {"schedule": "quench", "before": 0.0, "after": 0.1, "time": 0.5}):
+        with pytest.raises(ConfigError, match="quench: DormandPrince has no noise"):
+            Quench(1.0, 0.1, 0.1, kT, integrator=DormandPrince())
+    Quench(1.0, 0.1, 0.0, 0.1, integrator=DormandPrince())
     with pytest.raises(ConvergenceError, match=r"LLG step 1 .*replica 0 got through .*in 5 parts"):
         advance(DormandPrince(max_parts=5), spins, force, 10.0, 1, 0.1)
     for arguments in ({"tolerance": 0.0}, {"tolerance": float("nan")}, {"max_parts": 0}):

@@ -48,7 +48,7 @@ class LLGState:
 
 
 class Integrator(Protocol):
-    """One step of the LLG equation; |S_i| is kept."""
+    """One step of the LLG equation; |S_i| is kept. One without noise has an attribute ``noise`` that is False."""
 
     @property
     def order(self) -> int:
