@@ -71,7 +71,7 @@ def sign_labels(spins: Array, axis: ArrayLike, threshold: float = 0.0) -> NDArra
     """
     n = np.asarray(axis, float)
     if n.shape != (3,) or not np.isfinite(n).all() or not n.any() or threshold < 0:
-        raise InputError(f"domains: axis {axis} must be three numbers, not all zero, and threshold {threshold} >= 0")
+        raise InputError(f"domains: axis {axis!r} must be three numbers, not all zero, and threshold {threshold} >= 0")
     projection = spins @ (n / np.linalg.norm(n))
     return np.where(projection > threshold, 1, np.where(projection < -threshold, 0, NONE))
 
