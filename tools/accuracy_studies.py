@@ -187,7 +187,7 @@ BASE = "base"
 ABLATION: Axis = {
     BASE: {},
     "l_max = 0": {"model.l_max": "0"},
-    "l_max = 1": {"model.l_max": "1"},
+    "l_max = 2": {"model.l_max": "2"},
     "l_max = 3": {"model.l_max": "3"},
     "mhip": {"model": "mhip"},
     "mhip_eq": {"model": "mhip_eq"},
