@@ -206,7 +206,7 @@ ABLATION: Axis = {
     "20 sensitivities": {"model.n_sensitivities": "20"},
     "cutoff 2.5": {"model.cutoff": "2.5"},
     "cutoff 3.5": {"model.cutoff": "3.5"},
-    "no hierarchicality loss": {"loss.hierarchicality": "null"},
+    "hierarchicality loss": {"loss": "[torque,energy,hierarchicality]"},
     "no averaging of weights": {"callbacks.averaging": "null"},
     "averaging 0.999": {"callbacks.averaging.multi_avg_fn.decay": "0.999"},
     "rate 4e-3": {"optimizer.lr": "4e-3"},

@@ -9,7 +9,7 @@ square errors of both and their gradient by all parameters (double backward), wi
 `MHIP.forward`, which pads the neighbours, sums energies in float64 and returns fields and torques (zero here) on top:
 hippynn gets its pairs ready and does none of this. How hippynn's layers are joined: tools/hippynn_peer.py.
 
-Second table, magnetic: the step of `python -m mhipnn.train` with its defaults (torque, energy and hierarchicality,
+Second table, magnetic: the step of `python -m mhipnn.train` with its defaults (torque and energy,
 AdamW) on 4 graphs of 100 random sites, by our kernels and by the plain PyTorch form (tools/plain_mhip.py), and the time
 of one batch from the loader of the same data module. Labels are exact, spins random.
 
