@@ -22,6 +22,7 @@ Q_MAX = 9.0
 
 _TIME = r"time $t$ ($\hbar/t_0$)"
 _MANY = 20000
+_WINDOW = 40.0  # mean spacings of the large system that are drawn
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,18 @@ def quench_sheet(result: RolloutComparison, large: LargeQuench | None = None) ->
     if large is not None:
         _size(panels[4], result, large)
         draw_spins(panels[5], large.config, large.spins)
+        _window(panels[5])
         label(panels[5], "$x$ (mean spacing)", "$y$ (mean spacing)")
-        panels[5].set_title(
-            f"(f) learned, N = {large.config.n_sites}, t = {large.times[-1]:.3g}", fontsize=10, loc="left"
-        )
+        where = f"a part of N = {large.config.n_sites}, t = {large.times[-1]:.3g}"
+        panels[5].set_title(f"(f) learned, {where}", fontsize=10, loc="left")
     return figure
+
+
+def _window(ax: Axes) -> None:
+    """The middle of a large picture, so that single sites can be seen."""
+    for limits, zoom in ((ax.get_xlim(), ax.set_xlim), (ax.get_ylim(), ax.set_ylim)):
+        half, centre = min(abs(limits[1] - limits[0]), _WINDOW) / 2, sum(limits) / 2
+        zoom(centre - half, centre + half)
 
 
 def _parity(figure: Figure, ax: Axes, result: RolloutComparison) -> None:
