@@ -164,8 +164,8 @@ sites.
 
 (a) Torques of the network against exact ones at the states of the exact quenches. (b) Energy per site, mean and
 standard error. (c) Spin correlations: exact with standard errors over realisations, learned as lines. (d) Structure
-factor, mean over shells of |q|; dotted: uncorrelated spins. (e) Spin correlations of {size} sites. (f) Some of their spins at
-the end; hue: azimuth, lightness: S_z.
+factor, mean over shells of |q|; dotted: uncorrelated spins. (e) Spin correlations of {size} sites. (f) Some of their
+spins at the end; hue: azimuth, lightness: S_z.
 """
 
 
