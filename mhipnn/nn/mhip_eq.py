@@ -29,7 +29,7 @@ class MHIPEQ(MHIPTS):
         n_interactions: int = 2,
         n_sensitivities: int = 12,
         n_onsite: int = 2,
-        l_max: int = 1,
+        l_max: int = 2,
         n_vectors: int = 8,
         spin_rank: int = 1,
         bond_rank: int = 2,
