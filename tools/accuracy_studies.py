@@ -86,7 +86,7 @@ SIZES: Mapping[str, Size] = {
         },
         tried=("sd_disorder",),
         scanned=("sd_disorder",),
-        epochs=6,
+        epochs=4,
         realisations=48,
         learning=(12, 48),
         cutoffs=(2.0, 3.0),
