@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mhipnn import registry
-from mhipnn.dynamics import LLGState
+from mhipnn.dynamics import Drive, LLGState
 from mhipnn.structures import random_spins
 
 SAMPLES = 1000
@@ -50,7 +50,7 @@ def drift(name: str, n_sites: int, time_step: float, steps: int, seed: int) -> t
     moments = torch.linspace(0.7, 2.5, n_sites, dtype=spins.dtype)[None]
     state, samples = LLGState(spins, seeds=(0,)), [spins]
     for step in range(1, steps + 1):
-        state = integrator.step(state, force, time_step, 0.0, 0.0, moments)
+        state = integrator.step(state, force, Drive(time_step, 0.0, 0.0, moments))
         if step % max(1, steps // SAMPLES) == 0:
             samples.append(state.spins)
     evaluations = force.evaluations / steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .driver import Simulation
-from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Heun, Integrator, LLGState, SphericalMidpoint
+from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Drive, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
 from .minimise import Minimum, minimise
 from .observers import Magnetisation, Observer
@@ -19,6 +19,7 @@ __all__ = [
     "SIB",
     "DepondtMertens",
     "DormandPrince",
+    "Drive",
     "Frame",
     "Heun",
     "Integrator",

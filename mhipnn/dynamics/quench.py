@@ -12,7 +12,7 @@ import torch
 from ..configuration import Array, SpinConfiguration
 from ..errors import ConfigError, InputError, NonFiniteError
 from ..potential import FrozenPotential, Potential, frozen_at
-from .integrators import Heun, Integrator, LLGState
+from .integrators import Drive, Heun, Integrator, LLGState
 from .schedules import Schedule, as_schedule, largest, value_at
 
 Progress = Callable[[int, int], None]
@@ -218,9 +218,8 @@ class Quench:
                 return
             middle = (state.step + 0.5) * self.time_step
             damping, temperature = value_at(self.damping, middle), self._temperature(middle, moments.device)
-            external = self._external(middle, moments)
-            then = frozen_at(force, middle)
-            state = self.integrator.step(state, then, self.time_step, damping, temperature, moments, external)
+            drive = Drive(self.time_step, damping, temperature, moments, self._external(middle, moments))
+            state = self.integrator.step(state, frozen_at(force, middle), drive)
 
     def _check(self, configs: Sequence[SpinConfiguration], seeds: Sequence[int]) -> None:
         if not configs:

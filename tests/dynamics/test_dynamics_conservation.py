@@ -8,7 +8,7 @@ import torch
 from every_integrator import INTEGRATORS
 from toy_potentials import heisenberg, random_coupling
 
-from mhipnn.dynamics import LLGState, SphericalMidpoint
+from mhipnn.dynamics import Drive, LLGState, SphericalMidpoint
 from mhipnn.structures import random_spins
 
 N = 12
@@ -23,7 +23,7 @@ def states(integrator, dt, steps, every=1):
     state = LLGState(spins, seeds=(0,))
     yield spins
     for step in range(1, steps + 1):
-        state = integrator.step(state, force, dt, 0.0, 0.0, MOMENTS)
+        state = integrator.step(state, force, Drive(dt, 0.0, 0.0, MOMENTS))
         if step % every == 0:
             yield state.spins
 

@@ -12,7 +12,7 @@ import torch
 from every_integrator import STOCHASTIC
 from toy_potentials import Frozen, zero
 
-from mhipnn.dynamics import LLGState, SphericalMidpoint
+from mhipnn.dynamics import Drive, LLGState, SphericalMidpoint
 from mhipnn.structures import random_spins
 
 FIELD, EXCHANGE, TEMPERATURE, MOMENTS = 2.4, 2.4, 0.8, (1.0, 2.5)
@@ -45,7 +45,7 @@ def time_averages(integrator, force, observe, n, damping, schedule, external=Non
     b = None if external is None else torch.tensor(external, dtype=spins.dtype)
     sums, count = 0.0, 0
     for step in range(1, round(end / dt) + 1):
-        state = integrator.step(state, force, dt, damping, TEMPERATURE, moments, b)
+        state = integrator.step(state, force, Drive(dt, damping, TEMPERATURE, moments, b))
         if step * dt > begin and step % 4 == 0:
             sums, count = sums + observe(state.spins[0]), count + 1
     return (sums / count).numpy()

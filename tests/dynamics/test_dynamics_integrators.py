@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from toy_potentials import Frozen, heisenberg, random_coupling
 
 from mhipnn import SDModel
-from mhipnn.dynamics import RK4, Heun, LLGState, Quench
+from mhipnn.dynamics import RK4, Drive, Heun, LLGState, Quench
 from mhipnn.errors import NonFiniteError
 from mhipnn.nn.mhip import MHIP
 from mhipnn.nn.network_potential import NetworkPotential
@@ -34,7 +34,7 @@ def start(seed=0, replicas=2, lengths=1.0):
 def advance(integrator, state, force, dt, steps, damping=0.3, temperature=0.0, external=None):
     moments = torch.ones(state.spins.shape[:2], dtype=state.spins.dtype)
     for _ in range(steps):
-        state = integrator.step(state, force, dt, damping, temperature, moments, external)
+        state = integrator.step(state, force, Drive(dt, damping, temperature, moments, external))
     return state
 
 
@@ -83,7 +83,7 @@ def drift(integrator, force, dt, duration, spins):
     moments = torch.ones(spins.shape[:2], dtype=spins.dtype)
     first, largest = state.energy, 0.0
     for _ in range(round(duration / dt)):
-        state = integrator.step(state, force, dt, 0.0, 0.3, moments).evaluated(force)
+        state = integrator.step(state, force, Drive(dt, 0.0, 0.3, moments)).evaluated(force)
         largest = max(largest, float((state.energy - first).abs().max()))
     return largest
 

@@ -9,7 +9,7 @@ from every_integrator import ADAPTIVE, INTEGRATORS, noise_for
 from gilbert_reference import reference
 from toy_potentials import Frozen, heisenberg, random_coupling, zeeman, zero
 
-from mhipnn.dynamics import LLGState, SphericalMidpoint
+from mhipnn.dynamics import Drive, LLGState, SphericalMidpoint
 from mhipnn.errors import ConfigError, ConvergenceError, NonFiniteError
 from mhipnn.nn.mhip import MHIP
 from mhipnn.nn.network_potential import NetworkPotential
@@ -39,7 +39,7 @@ def advance(integrator, spins, force, dt, steps, damping=0.1, moments=None, exte
     b = None if external is None else torch.as_tensor(external, dtype=spins.dtype)
     state = LLGState(spins, seeds=tuple(range(len(spins))))
     for _ in range(steps):
-        state = integrator.step(state, force, dt, damping, temperature, mu, b)
+        state = integrator.step(state, force, Drive(dt, damping, temperature, mu, b))
     return state.spins
 
 

@@ -11,7 +11,7 @@ from gilbert_reference import reference
 from toy_potentials import Frozen, Toy, heisenberg, random_coupling
 
 from mhipnn import SDModel, SpinConfiguration
-from mhipnn.dynamics import RK4, DormandPrince, LLGState, Quench, minimise
+from mhipnn.dynamics import RK4, DormandPrince, Drive, LLGState, Quench, minimise
 from mhipnn.dynamics.additive import BondExchange, PairExchange, Sum, UniaxialAnisotropy, Zeeman
 from mhipnn.errors import ConfigError, ConvergenceError, InputError, NonFiniteError
 from mhipnn.structures import RandomSites, random_spins
@@ -27,7 +27,7 @@ def advance(integrator, spins, force, dt, steps, damping, temperature=0.0):
     moments = torch.as_tensor(MOMENTS).expand(spins.shape[:2])
     state = LLGState(spins, seeds=(0,) * len(spins))
     for _ in range(steps):
-        state = integrator.step(state, force, dt, damping, temperature, moments, torch.as_tensor(EXTERNAL))
+        state = integrator.step(state, force, Drive(dt, damping, temperature, moments, torch.as_tensor(EXTERNAL)))
     return state
 
 

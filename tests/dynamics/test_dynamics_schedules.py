@@ -14,7 +14,7 @@ from toy_potentials import Frozen, zero
 
 from mhipnn import SpinConfiguration, registry
 from mhipnn.config import compose_config
-from mhipnn.dynamics import Heun, LLGState, Quench
+from mhipnn.dynamics import Drive, Heun, LLGState, Quench
 from mhipnn.dynamics.schedules import as_schedule
 from mhipnn.errors import ConfigError
 from mhipnn.structures import random_spins
@@ -226,9 +226,9 @@ class Recorder:
     evaluations_per_step = 2
     seen: list = field(default_factory=list)
 
-    def step(self, state, force, dt, damping, temperature, moments, external_field=None):
-        self.seen.append((damping, temperature, external_field.tolist()))
-        return Heun().step(state, force, dt, damping, temperature, moments, external_field)
+    def step(self, state, force, drive):
+        self.seen.append((drive.damping, drive.temperature, drive.external_field.tolist()))
+        return Heun().step(state, force, drive)
 
 
 def test_steps_take_the_middle_and_frames_their_own_time():
@@ -260,7 +260,7 @@ def test_a_replica_has_its_own_temperature_bit_for_bit(name, dtype):
     def advance(spins, moments, seeds, temperature):
         state = LLGState(spins, seeds)
         for _ in range(5):
-            state = INTEGRATORS[name].step(state, force, 0.05, 0.2, temperature, moments)
+            state = INTEGRATORS[name].step(state, force, Drive(0.05, 0.2, temperature, moments))
         return state.spins
 
     together = advance(spins, moments, (3, 4, 5, 6), torch.tensor(temperatures, dtype=torch.float64))

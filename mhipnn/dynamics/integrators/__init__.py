@@ -19,23 +19,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from .adaptive import DormandPrince
 from .midpoint import SIB, SphericalMidpoint
 from .rotation import DepondtMertens
-from .state import Force, Integrator, LLGState, advanced, llg_rate_of_step, with_length_of
+from .state import Drive, Force, Integrator, LLGState, advanced, llg_rate_of_step, with_length_of
 
 __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
     "DormandPrince",
+    "Drive",
     "Force",
     "Heun",
     "Integrator",
     "LLGState",
     "SphericalMidpoint",
+    "advanced",
+    "llg_rate_of_step",
 ]
 
 
@@ -51,18 +52,9 @@ class Heun:
     order: ClassVar[int] = 2
     evaluations_per_step: ClassVar[int] = 2
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
-        rate = llg_rate_of_step(state, dt, damping, temperature, moments, external_field)
-        spins = state.spins
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
+        rate = llg_rate_of_step(state, drive)
+        spins, dt = state.spins, drive.dt
         k1 = rate(spins, state.known_field(force))
         predicted = with_length_of(spins, spins + dt * k1)
         k2 = rate(predicted, force(predicted)[1])
@@ -80,18 +72,9 @@ class RK4:
     order: ClassVar[int] = 4
     evaluations_per_step: ClassVar[int] = 4
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
-        rate = llg_rate_of_step(state, dt, damping, temperature, moments, external_field)
-        spins = state.spins
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
+        rate = llg_rate_of_step(state, drive)
+        spins, dt = state.spins, drive.dt
         k1 = rate(spins, state.known_field(force))
         s2 = spins + dt / 2 * k1
         k2 = rate(s2, force(s2)[1])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError, ConvergenceError
-from .state import Force, LLGState, Rate, advanced, hot, llg_rate_of_step, with_length_of
+from .state import Drive, Force, LLGState, Rate, advanced, llg_rate_of_step, with_length_of
 
 # Dormand and Prince's coefficients: a stage is S + h sum_j A_j k_j, the last one the solution of order 5; the estimate
 # of its error is h sum_j ERROR_j k_j.
@@ -60,23 +60,14 @@ class DormandPrince:
         if int(self.max_parts) != self.max_parts or self.max_parts < 1:
             raise ConfigError(f"dormand prince: max_parts is {self.max_parts}; give a whole number >= 1")
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | Tensor,
-        moments: Tensor,
-        external_field: Tensor | None = None,
-    ) -> LLGState:
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
         """The state at time + dt. Raises NonFiniteError, ConvergenceError, and ConfigError if there is noise."""
-        if damping > 0 and hot(temperature):
+        if drive.noisy:
             raise ConfigError(
-                f"dormand prince: the temperature is {temperature}; it has no noise: set temperature 0, or take heun, "
-                "depondt_mertens, sib or spherical_midpoint"
+                f"dormand prince: the temperature is {drive.temperature}; it has no noise: set temperature 0, or take "
+                "heun, depondt_mertens, sib or spherical_midpoint"
             )
-        rate = llg_rate_of_step(state, dt, damping, 0.0, moments, external_field)
+        rate, dt = llg_rate_of_step(state, drive), drive.dt
         spins, first = state.spins, rate(state.spins, state.known_field(force))
         if not bool(torch.isfinite(first).all()):
             return advanced(state, spins + dt * first, dt)  # names the site

@@ -9,7 +9,7 @@ import torch
 
 from ...errors import ConfigError, ConvergenceError
 from ..llg import angular_velocity
-from .state import Force, LLGState, advanced, effective_field, with_length_of
+from .state import Drive, Force, LLGState, advanced, effective_field, with_length_of
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,9 @@ class SIB:
     order: ClassVar[int] = 2
     evaluations_per_step: ClassVar[int] = 2
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
-        effective = effective_field(state, dt, damping, temperature, moments, external_field)
-        spins = state.spins
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
+        effective = effective_field(state, drive)
+        spins, dt, damping = state.spins, drive.dt, drive.damping
         start = angular_velocity(spins, effective(state.known_field(force)), damping)
         middle = halfway(spins, dt * start)
         omega = angular_velocity(middle, effective(force(middle)[1]), damping)
@@ -79,25 +70,16 @@ class SphericalMidpoint:
         if int(self.max_iterations) != self.max_iterations or self.max_iterations < 1:
             raise ConfigError(f"spherical midpoint: max_iterations is {self.max_iterations}; give a whole number >= 1")
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
         """The state at time + dt. Raises NonFiniteError, and ConvergenceError after ``max_iterations``."""
-        effective = effective_field(state, dt, damping, temperature, moments, external_field)
-        spins, length = state.spins, torch.linalg.vector_norm(state.spins, dim=-1)
+        effective = effective_field(state, drive)
+        spins, dt, length = state.spins, drive.dt, torch.linalg.vector_norm(state.spins, dim=-1)
         tiny = torch.finfo(spins.dtype).tiny
         allowed = max(self.tolerance, 64 * torch.finfo(spins.dtype).eps) * length
         settled = torch.zeros_like(length[:, :1], dtype=torch.bool)
         mean, unit, field = spins, spins, state.known_field(force)
         for _ in range(self.max_iterations):
-            omega = angular_velocity(unit, effective(field), damping)
+            omega = angular_velocity(unit, effective(field), drive.damping)
             # omega x U = omega x mean |S|/|mean|: linear in the mean but for its length, which is that of the last one.
             stretch = length / torch.linalg.vector_norm(mean, dim=-1).clamp_min(tiny)
             found = halfway(spins, dt * stretch.unsqueeze(-1) * omega)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from ..llg import angular_velocity
-from .state import Force, LLGState, advanced, effective_field
+from .state import Drive, Force, LLGState, advanced, effective_field
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,9 @@ class DepondtMertens:
     order: ClassVar[int] = 2
     evaluations_per_step: ClassVar[int] = 2
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
-        effective = effective_field(state, dt, damping, temperature, moments, external_field)
-        spins = state.spins
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
+        effective = effective_field(state, drive)
+        spins, dt, damping = state.spins, drive.dt, drive.damping
         start = angular_velocity(spins, effective(state.known_field(force)), damping)
         predicted = rotated(spins, dt * start)
         end = angular_velocity(predicted, effective(force(predicted)[1]), damping)

@@ -47,6 +47,31 @@ class LLGState:
         return force(self.spins)[1] if self.field is None else self.field
 
 
+@dataclass(frozen=True)
+class Drive:
+    """What moves the spins of one step beside the energy.
+
+    Args:
+        dt: time step, hbar/t0.
+        damping: alpha >= 0.
+        temperature: kT >= 0 of all replicas or of each, (R,), energy.
+        moments: (R, N), mu_i; 0: a vacancy.
+        external_field: B_ext, (3,) or (R, N, 3), energy, or None.
+    """
+
+    dt: float
+    damping: float
+    temperature: float | torch.Tensor
+    moments: torch.Tensor
+    external_field: torch.Tensor | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether any replica feels noise: alpha > 0 and kT > 0."""
+        hot = self.temperature > 0
+        return self.damping > 0 and bool(hot.any() if isinstance(hot, torch.Tensor) else hot)
+
+
 class Integrator(Protocol):
     """One step of the LLG equation; |S_i| is kept. One without noise has an attribute ``noise`` that is False."""
 
@@ -60,42 +85,21 @@ class Integrator(Protocol):
         """Fields that a step evaluates, that of its start included; None: until it converges."""
         ...
 
-    def step(
-        self,
-        state: LLGState,
-        force: Force,
-        dt: float,
-        damping: float,
-        temperature: float | torch.Tensor,
-        moments: torch.Tensor,
-        external_field: torch.Tensor | None = None,
-    ) -> LLGState:
+    def step(self, state: LLGState, force: Force, drive: Drive) -> LLGState:
         """The state at time + dt; ``state`` itself is left as it is. Raises NonFiniteError."""
         ...
 
 
-def hot(temperature: float | torch.Tensor) -> bool:
-    """Whether there is noise: kT > 0 in any replica."""
-    return bool((temperature > 0).any()) if isinstance(temperature, torch.Tensor) else temperature > 0
-
-
-def effective_field(
-    state: LLGState,
-    dt: float,
-    damping: float,
-    temperature: float | torch.Tensor,
-    moments: torch.Tensor,
-    external_field: torch.Tensor | None,
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def effective_field(state: LLGState, drive: Drive) -> Callable[[torch.Tensor], torch.Tensor]:
     """B -> b of this step, both (R, N, 3): b_i = B_i/mu_i + B_ext + eta_i with one eta_i for all stages of the step.
 
     A site with mu_i = 0 is a vacancy: b_i = 0 there, whatever B_i is.
     """
-    added: torch.Tensor | None = external_field
-    if damping > 0 and hot(temperature):
-        noise = thermal_field(state.seeds, state.step, moments, damping, temperature, dt)
+    added = drive.external_field
+    if drive.noisy:
+        noise = thermal_field(state.seeds, state.step, drive.moments, drive.damping, drive.temperature, drive.dt)
         added = noise if added is None else noise + added
-    mu = moments.unsqueeze(-1)
+    mu = drive.moments.unsqueeze(-1)
 
     def effective(field: torch.Tensor) -> torch.Tensor:
         b = field / mu
@@ -104,17 +108,10 @@ def effective_field(
     return effective
 
 
-def llg_rate_of_step(
-    state: LLGState,
-    dt: float,
-    damping: float,
-    temperature: float | torch.Tensor,
-    moments: torch.Tensor,
-    external_field: torch.Tensor | None,
-) -> Rate:
+def llg_rate_of_step(state: LLGState, drive: Drive) -> Rate:
     """(S, B) -> dS/dt of this step, all (R, N, 3)."""
-    effective = effective_field(state, dt, damping, temperature, moments, external_field)
-    return lambda spins, field: llg_rate(spins, effective(field), damping)
+    effective = effective_field(state, drive)
+    return lambda spins, field: llg_rate(spins, effective(field), drive.damping)
 
 
 def with_length_of(spins: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
