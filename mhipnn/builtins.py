@@ -140,6 +140,7 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
         "species": None,  # in place of those of the file
         "sha256": None,
     },
+    ("potential", "sum"): {},  # its terms: +potential@potential.NAME=CHOICE
     ("potential", "zeeman"): {"field": "???"} | _PRECISION,  # three numbers, or {schedule: NAME, ...}
     ("potential", "uniaxial"): {"K": 0.1, "axis": [0.0, 0.0, 1.0]} | _PRECISION,
     ("potential", "cubic"): {"K1": 0.1, "axes": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]} | _PRECISION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +80,11 @@ class SpinConfiguration:
         chosen = np.asarray(sites)
         names = ("positions", "spins", "species", "moments")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
+
+def moments_of(configs: Sequence[SpinConfiguration]) -> Array:
+    """mu_i of R configurations with N sites each, (R, N)."""
+    return np.stack([config.moments for config in configs])
 
 
 def _finite_array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:

@@ -6,8 +6,10 @@ At the command line each of them is printed as one line with exit code 1, withou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Real
 
 
 class UserError(ValueError):
@@ -36,6 +38,13 @@ class NonFiniteError(UserError):
 
 class ConvergenceError(UserError):
     """An iteration did not reach its tolerance; the message names where, how far it came and what to change."""
+
+
+def require_finite(name: str, value: object) -> float:
+    """The number, if it is a finite real one; InputError with its name and what was given if not."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise InputError(f"{name}: expected a finite number, got {value!r}")
+    return float(value)
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:

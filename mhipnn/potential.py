@@ -71,6 +71,11 @@ def evaluate_all(potential: Potential, configs: Sequence[SpinConfiguration], for
     return [potential.evaluate(config, forces=forces) for config in configs]
 
 
+def as_array(values: torch.Tensor) -> Array:
+    """A float64 copy in main memory, which no later step can change."""
+    return np.array(values.detach().cpu().numpy(), np.float64)
+
+
 def torque(spins: Array, field: Array) -> Array:
     """tau_i = S_i x B_i, (N, 3), energy units."""
     return np.cross(spins, field)

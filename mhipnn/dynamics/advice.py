@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..configuration import SpinConfiguration
 from ..potential import Potential
-from .quench import Quench, moments_of
+from .quench import Quench, moments_for
 
 MOST_ANGLE = 1.0  # rad a step
 MOST_ERROR = 0.02  # of a spin, in a unit of time
@@ -55,7 +55,7 @@ def time_step_advice(
         NonFiniteError, ConvergenceError: the step cannot be made at all.
     """
     force = potential.prepare([config])
-    moments = moments_of([config], force)
+    moments = moments_for(force, [config])
     cold = replace(quench, temperature=0.0, duration=2 * quench.time_step)
     halves = replace(cold, time_step=quench.time_step / 2)
     first, long = list(cold.states(force, [config], seeds, steps=[0, 1]))

@@ -12,7 +12,7 @@ from ..configuration import SpinConfiguration
 from ..errors import ConvergenceError, NonFiniteError
 from ..potential import FrozenPotential, Potential
 from .integrators import LLGState
-from .quench import Frame, Quench, moments_of
+from .quench import Frame, Quench, moments_for
 from .saved_state import SavedState
 
 States = tuple[LLGState, ...]
@@ -87,7 +87,7 @@ class Lockstep:
         frames = []
         for part, state in zip(self._parts, states, strict=True):
             try:
-                frames.append(part.quench.frame(state, moments_of(part.configs, part.force)))
+                frames.append(part.quench.frame(state, moments_for(part.force, part.configs)))
             except NonFiniteError as error:
                 raise self._of_the_run(error, part) from error
         return replace(

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..configuration import Array, SpinConfiguration
+from ..configuration import Array, SpinConfiguration, moments_of
 from ..errors import ConfigError, ConvergenceError, InputError, NonFiniteError
-from ..potential import FrozenPotential, Potential
+from ..potential import FrozenPotential, Potential, as_array
 from .integrators.midpoint import halfway
 
 MEMORY = 10  # energies that a step may not all exceed
@@ -75,7 +75,7 @@ def minimise(
     if not configs:
         raise InputError("minimise: at least one configuration is needed, got none")
     force = potential.prepare(configs)
-    free = torch.from_numpy(np.stack([config.moments for config in configs]) > 0).to(force.device)[..., None]
+    free = torch.from_numpy(moments_of(configs) > 0).to(force.device)[..., None]
     spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(force.device, force.dtype)
     energy, torque, scale = _evaluate(force, spins, free)
     step = 1 / scale.clamp_min(torch.finfo(force.dtype).tiny)
@@ -114,11 +114,7 @@ def minimise(
             f"{float(worst[replica]):.2g} at site {site} (tolerance {tolerance:g}); raise max_iterations, or the "
             f"tolerance if the potential in {str(force.dtype).removeprefix('torch.')} is no more precise"
         )
-    return Minimum(_numpy(spins), _numpy(energy), _numpy(worst), iterations)
-
-
-def _numpy(values: Tensor) -> Array:
-    return np.asarray(values.detach().double().cpu().numpy())
+    return Minimum(as_array(spins), as_array(energy), as_array(worst), iterations)
 
 
 def _evaluate(force: FrozenPotential, spins: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:

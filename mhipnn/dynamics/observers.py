@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..configuration import Array, SpinConfiguration
+from ..configuration import Array, SpinConfiguration, moments_of
 from .quench import Frame
 
 Look = Callable[[Frame], Mapping[str, Array]]
@@ -53,6 +53,6 @@ class Magnetisation:
         return {"m": (3,)}
 
     def prepare(self, configs: Sequence[SpinConfiguration], rows: slice) -> Look:
-        moments = np.stack([config.moments for config in configs[rows]])
+        moments = moments_of(configs[rows])
         weights = moments / moments.sum(1, keepdims=True)
         return lambda frame: {"m": np.einsum("rn,rna->ra", weights, frame.spins)}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..configuration import Array, SpinConfiguration
+from ..configuration import Array, SpinConfiguration, moments_of
 from ..errors import ConfigError, InputError, NonFiniteError
-from ..potential import FrozenPotential, Potential, frozen_at
+from ..potential import FrozenPotential, Potential, as_array, frozen_at
 from .integrators import Drive, Heun, Integrator, LLGState
 from .schedules import Schedule, as_schedule, largest, value_at
 
@@ -178,7 +178,7 @@ class Quench:
         force = potential.prepare(configs)
         wanted = set(self.recorded_steps if steps is None else steps)
         last = max(wanted)
-        moments = moments_of(configs, force)
+        moments = moments_for(force, configs)
         for state in self.states(force, configs, seeds, steps=wanted):
             if progress is not None and state.step > 0:
                 progress(state.step, last)
@@ -199,7 +199,7 @@ class Quench:
         recording costs no evaluation. The last of them ends it.
         """
         self._check(configs, seeds)
-        moments = moments_of(configs, force)
+        moments = moments_for(force, configs)
         if state is None:
             spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(moments)
             state = LLGState(spins=spins, seeds=tuple(int(seed) for seed in seeds))
@@ -237,7 +237,7 @@ class Quench:
             raise InputError(f"quench: replicas run side by side and need equal sizes, got {sizes} sites")
         if max(map(largest, self.temperatures)) > 0 and largest(self.damping) > 0:
             length = np.linalg.norm([config.spins for config in configs], axis=-1)
-            moves = (length > 0) & (np.array([config.moments for config in configs]) > 0)
+            moves = (length > 0) & (moments_of(configs) > 0)
             deviation = np.where(moves, np.abs(length - 1), 0.0)
             if deviation.max() > 1e-5:
                 replica, site = np.unravel_index(deviation.argmax(), length.shape)
@@ -255,10 +255,10 @@ class Quench:
         """
         if state.energy is None or state.field is None:
             raise RuntimeError("a frame needs an evaluated state")
-        energies, spins, fields = _numpy(state.energy), _numpy(state.spins), _numpy(state.field)
+        energies, spins, fields = as_array(state.energy), as_array(state.spins), as_array(state.field)
         external = self._external(state.step * self.time_step, moments)
         if external is not None:
-            energies -= np.einsum("rn,rna,a->r", _numpy(moments), spins, _numpy(external))
+            energies -= np.einsum("rn,rna,a->r", as_array(moments), spins, as_array(external))
         time = round(state.step * self.time_step, 12)
         if not np.isfinite(energies).all():
             replica = int(np.argmin(np.isfinite(energies)))
@@ -302,11 +302,6 @@ def _temperatures(given: Any) -> Any:
     return tuple(as_schedule(f"quench: temperature {number}", one) for number, one in enumerate(given))
 
 
-def moments_of(configs: Sequence[SpinConfiguration], force: FrozenPotential) -> torch.Tensor:
+def moments_for(force: FrozenPotential, configs: Sequence[SpinConfiguration]) -> torch.Tensor:
     """mu_i, (R, N), as a potential wants its spins."""
-    return torch.from_numpy(np.stack([config.moments for config in configs])).to(force.device, force.dtype)
-
-
-def _numpy(values: torch.Tensor) -> Array:
-    """A float64 copy that no later step can change."""
-    return np.array(values.detach().cpu().numpy(), np.float64)
+    return torch.from_numpy(moments_of(configs)).to(force.device, force.dtype)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, require_finite
 
 
 class Hopping(Protocol):
@@ -162,13 +161,3 @@ class PowerLawHopping(SmoothHopping):
 
     def decay_length(self, r: Tensor) -> Tensor:
         return r / self.exponent
-
-
-def require_finite(name: str, value: object) -> None:
-    """Refuse what is not a finite real number.
-
-    Raises:
-        InputError: with the name and what was given.
-    """
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise InputError(f"{name}: expected a finite number, got {value!r}")

@@ -9,8 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from .hopping import require_finite
+from ..errors import InputError, require_finite
 
 
 @dataclass(frozen=True)

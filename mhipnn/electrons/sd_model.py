@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..configuration import Array, SpinConfiguration
-from ..errors import InputError
-from ..potential import Evaluation, FrozenPotential, torque
+from ..errors import InputError, require_finite
+from ..potential import Evaluation, FrozenPotential, as_array, torque
 from .exact import ElectronicState
 from .frozen_sd_model import DTYPES, FrozenSDModel
 from .hamiltonian import Bonds
-from .hopping import ExponentialHopping, Hopping, require_finite
+from .hopping import ExponentialHopping, Hopping
 from .kpm.settings import KPM, solver_of
 from .species import is_list, numbers_of_species
 
@@ -136,11 +136,11 @@ class SDModel:
         slopes = frozen.slopes() if forces else None  # a hopping without forces says so before the expensive part
         state = frozen.state(frozen.spins_of(configs))
         energy, local, field, density, mu = (
-            _numpy(values)
+            as_array(values)
             for values in (state.energy(), state.site_energy(), frozen.field(state), state.density(), state.mu)
         )
         torques = torque(np.stack([config.spins for config in configs]), field)
-        pulls = None if slopes is None else _numpy(frozen.forces(state, slopes))
+        pulls = None if slopes is None else as_array(frozen.forces(state, slopes))
         return [
             ElectronicEvaluation(
                 energy=float(energy[r]),
@@ -184,7 +184,3 @@ def _check_hopping(hopping: object) -> None:
     require_finite("hopping r_cut", hopping.r_cut)  # type: ignore[attr-defined]
     if hopping.r_cut <= 0:  # type: ignore[attr-defined]
         raise InputError(f"hopping r_cut: expected a length > 0, got {hopping.r_cut!r}")  # type: ignore[attr-defined]
-
-
-def _numpy(tensor: Tensor) -> Array:
-    return np.asarray(tensor.double().cpu().numpy())

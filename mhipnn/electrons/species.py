@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ..configuration import SpinConfiguration
-from ..errors import InputError
-from .hopping import require_finite
+from ..errors import InputError, require_finite
 
 
 def is_list(values: object) -> bool:

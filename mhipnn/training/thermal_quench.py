@@ -12,9 +12,9 @@ from typing import cast
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..analysis.correlations import largest_distance, pair_bins
+from ..analysis.progress_bar import progress_bar
 from ..analysis.quench_sheet import LargeQuench, quench_sheet
 from ..analysis.rollout import RolloutComparison
 from ..analysis.style import save
@@ -71,21 +71,15 @@ class ThermalQuench(Callback):
             raise RuntimeError("thermal_quench: the rollouts of the test have no result")
         learned = NetworkPotential(deepcopy(cast(EnergyModel, pl_module.model)))
         config = self.large(data)
-        with Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("step {task.completed}/{task.total}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
-        ) as bar:  # fmt: skip
-            task = bar.add_task(f"learned quench of {config.n_sites} spins", total=self.quench.n_steps)
-            large = large_quench(
-                learned, config, self.quench, self.seed, lambda done, _: bar.update(task, completed=done)
-            )
+        console = Console()
+        console.print(f"learned quench of {config.n_sites} spins")
+        with progress_bar(console, config.n_sites) as report_step:
+            large = large_quench(learned, config, self.quench, self.seed, report_step)
         folder = Path(trainer.default_root_dir)
         save(quench_sheet(result, large), folder / "thermal_quench.png")
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
         write_atomically(folder / "report.md", report(data.name, result, large, self.quench, measured))
-        Console().print(
-            f"thermal quench: {folder / 'report.md'} and thermal_quench.png", soft_wrap=True, highlight=False
-        )
+        console.print(f"thermal quench: {folder / 'report.md'} and thermal_quench.png", soft_wrap=True, highlight=False)
 
     def large(self, data: SpinDataModule) -> SpinConfiguration:
         """A new realisation of the disorder of a dataset with at least ``n_sites`` sites and uncorrelated spins."""

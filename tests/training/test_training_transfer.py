@@ -93,7 +93,8 @@ def test_a_resumed_fine_tuning_does_not_go_back_to_where_it_came_from(train, sou
 
 
 def test_last_epochs_in_float64_leave_a_checkpoint_like_any_other(train, source, tmp_path):
-    outcome = train(tmp_path, "experiment=float64", f"init_from={source.folder}", "trainer.max_epochs=1")
+    settings = ("data.dtype=float64", "optimizer.lr=2e-4", "trainer.max_epochs=1")
+    outcome = train(tmp_path, f"init_from={source.folder}", *settings)
     assert outcome.error is None
     assert load_potential(outcome.folder / "checkpoints" / "best.ckpt").dtype == torch.float64
     content = outcome.checkpoint("last")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ...configuration import Array, SpinConfiguration
-from ...errors import InputError, suggest
-from ...potential import Evaluation, torque
+from ...errors import InputError, require_finite, suggest
+from ...potential import Evaluation, as_array, torque
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -80,14 +80,14 @@ class AdditivePotential(ABC):
         """Energy, fields, torques of one configuration, at time 0 if it changes in time; forces if it has them."""
         frozen = self.prepare([config]).at(0.0)
         spins = torch.as_tensor(config.spins, dtype=frozen.dtype, device=frozen.device)[None]
-        site_energy, field = (_numpy(values[0]) for values in frozen.site_energy_and_field(spins))
+        site_energy, field = (as_array(values[0]) for values in frozen.site_energy_and_field(spins))
         pulls = frozen.forces(spins) if forces else None
         return Evaluation(
             energy=float(site_energy.sum()),
             site_energy=site_energy,
             field=field,
             torque=torque(config.spins, field),
-            forces=None if pulls is None else _numpy(pulls[0]),
+            forces=None if pulls is None else as_array(pulls[0]),
         )
 
     def _check_precision(self) -> None:
@@ -97,11 +97,6 @@ class AdditivePotential(ABC):
             raise InputError(f"dtype: {self.dtype!r} is not known; {suggest(name, DTYPES)}")
         object.__setattr__(self, "dtype", name)
         object.__setattr__(self, "device", str(self.device))
-
-
-def moments_of(configs: Sequence[SpinConfiguration]) -> Array:
-    """mu_i, (R, N)."""
-    return np.stack([config.moments for config in configs])
 
 
 def unit_vector(name: str, given: Any) -> Array:
@@ -114,13 +109,6 @@ def unit_vector(name: str, given: Any) -> Array:
     if not (np.isfinite(length) and length > 0):
         raise InputError(f"{name}: expected three finite numbers that are not all zero, got {given}")
     return np.asarray(vector / length)
-
-
-def require_finite(name: str, given: Any) -> float:
-    """A finite number, or InputError."""
-    if isinstance(given, (bool, str)) or not np.isscalar(given) or not np.isfinite(given):
-        raise InputError(f"{name}: expected a finite number, got {given!r}")
-    return float(given)  # type: ignore[arg-type]
 
 
 def by_species(name: str, given: Any) -> tuple[float, ...]:
@@ -143,7 +131,3 @@ def per_site(name: str, table: Array, configs: Sequence[SpinConfiguration]) -> A
             f"{name}: no value for species {species.max()}; got {len(table)} values, for species 0 to {len(table) - 1}"
         )
     return table[species]
-
-
-def _numpy(values: Tensor) -> Array:
-    return np.asarray(values.detach().double().cpu().numpy())

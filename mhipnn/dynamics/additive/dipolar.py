@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...configuration import SpinConfiguration
-from ...errors import InputError
+from ...configuration import SpinConfiguration, moments_of
+from ...errors import InputError, require_finite
 from ...structures.neighbours import Edges, neighbour_list
-from .base import AdditivePotential, FrozenTerm, moments_of, require_finite
+from .base import AdditivePotential, FrozenTerm
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...configuration import Array, SpinConfiguration
+from ...configuration import Array, SpinConfiguration, moments_of
 from ...errors import InputError
 from ..schedules import as_schedule, value_at
-from .base import AdditivePotential, FrozenTerm, by_species, moments_of, per_site, unit_vector
+from .base import AdditivePotential, FrozenTerm, by_species, per_site, unit_vector
 
 
 @dataclass(frozen=True)
