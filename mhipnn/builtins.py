@@ -45,6 +45,7 @@ BUILTINS: tuple[tuple[str, str, str], ...] = (
     ("potential", "bonds", "mhipnn.dynamics.additive.pairs.BondExchange"),
     ("potential", "dipolar", "mhipnn.dynamics.additive.dipolar.Dipolar"),
     ("dynamics", "quench", "mhipnn.dynamics.quench.Quench"),
+    ("dynamics", "minimise", "mhipnn.dynamics.descent.Minimise"),
     ("observer", "magnetisation", "mhipnn.dynamics.observers.Magnetisation"),
     ("observer", "correlations", "mhipnn.analysis.streaming.Correlations"),
     ("integrator", "heun", "mhipnn.dynamics.integrators.Heun"),
@@ -158,6 +159,10 @@ CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
     | _PRECISION,
     ("potential", "bonds"): {"pairs": None, "J": None, "D": None, "K": None, "path": None} | _PRECISION,
     ("potential", "dipolar"): {"strength": 0.01, "cutoff": None, "max_pairs": 4_000_000} | _PRECISION,
+    ("dynamics", "minimise"): {
+        "tolerance": None,  # largest torque at rest, t0; null: 1e-6, and 1e-4 in single precision
+        "max_iterations": 10_000,  # field evaluations of a replica
+    },
     ("integrator", "heun"): {},
     ("integrator", "rk4"): {},
     ("integrator", "depondt_mertens"): {},

@@ -19,6 +19,8 @@ from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
 from .analyze_report import print_findings, write_findings
 from .observables.base import Observable, Recording
+from .realisations import recorded_realisations
+from .simulation_start import temperature_blocks
 
 ON_REQUEST = ("animation", "fields")
 """Left out of "all": the one takes long, the other needs a potential."""
@@ -44,7 +46,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         replicas = select_replicas(reader, cfg.replicas)
         folder = Path(cfg.output) if cfg.output else Path(cfg.trajectory).resolve().parent / "analysis"
         configs = [reader.configs[replica] for replica in replicas]
-        recording = Recording(reader.times[frames], reader.energies[frames][:, replicas], configs, folder)
+        numbers = recorded_realisations(reader.metadata, reader.configs)
+        own = [numbers[replica] for replica in replicas]
+        recording = Recording(reader.times[frames], reader.energies[frames][:, replicas], configs, folder, own)
         started = _start(chosen, recording, complete=cfg.observables is not None)
         _make(folder)
         with _progress_bar() as bar:
@@ -90,21 +94,14 @@ def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> l
                 f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
             )
         return chosen
-    temperatures = _temperatures(reader.metadata)
-    if len(temperatures) > 1:
+    temperatures = temperature_blocks(reader.metadata)
+    if temperatures:
         each = n // len(temperatures)
         raise ConfigError(
             f"the run has {len(temperatures)} temperatures {temperatures}, {each} replicas at each, in this order: "
             f"average over those of one, with replicas=[0,...,{each - 1}] over those of the first"
         )
     return list(range(n))
-
-
-def _temperatures(metadata: Any) -> list[Any]:
-    """The list that simulate was given, from the record of its configuration; empty if it was none."""
-    for key in ("config", "dynamics", "temperature"):
-        metadata = metadata.get(key) if isinstance(metadata, dict) else None
-    return metadata if isinstance(metadata, list) else []
 
 
 @dataclass

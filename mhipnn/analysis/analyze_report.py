@@ -33,6 +33,7 @@ def write_findings(
         "trajectory": str(trajectory.resolve()),
         "frames": len(recording.times),
         "replicas": recording.n_replicas,
+        "realisations": recording.n_realisations,
         "sites": recording.n_sites,
         "times": [float(recording.times[0]), float(recording.times[-1])],
     }
@@ -74,8 +75,9 @@ def print_findings(
     """The table, what was left out and why, and what was written."""
     console = Console()
     times = recording.times
+    copies = "" if recording.n_realisations == recording.n_replicas else f" of {recording.n_realisations} realisations"
     table = Table(
-        title=f"{recording.n_replicas} x {recording.n_sites} spins, {len(times)} frames, "
+        title=f"{recording.n_replicas} x {recording.n_sites} spins{copies}, {len(times)} frames, "
         f"t = {times[0]:g} to {times[-1]:.6g}",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip

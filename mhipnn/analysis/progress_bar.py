@@ -1,7 +1,8 @@
-"""The bar of a simulation: spins times steps in a second, and the time that is left."""
+"""The bars of a simulation: spins times steps in a second and the time that is left, or how far down a descent is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..dynamics.descent import Report as DescentReport
 from ..dynamics.quench import Progress as Report
 
 
@@ -52,5 +54,28 @@ def progress_bar(console: Console, n_spins: float) -> Iterator[Report]:
                 task = bar.add_task("quench", total=total, completed=done)
             else:
                 bar.update(task, completed=done)
+
+        yield report
+
+
+@contextmanager
+def descent_bar(console: Console, n_replicas: int) -> Iterator[DescentReport]:
+    """A function of (first replica, iteration, largest torque, tolerance) that draws the bar.
+
+    The bar is full when the torque has come down all the decades from its start to the tolerance.
+    """
+    columns = (TextColumn("minimise"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    start = 0.0
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def report(first: int, iteration: int, torque: float, tolerance: float) -> None:
+            nonlocal start
+            start = torque if iteration == 0 else start
+            decades = math.log(max(start, tolerance) / tolerance)
+            done = 1.0 if torque < tolerance else 1 - math.log(torque / tolerance) / max(decades, 1e-12)
+            words = f"replica {first} of {n_replicas}, " if first else ""
+            words += f"iteration {iteration}, largest torque {torque:.2g} t0"
+            bar.update(task, completed=min(max(done, 0.0), 1.0), description=words)
 
         yield report

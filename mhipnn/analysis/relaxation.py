@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from ..configuration import Array
 from ..errors import InputError
+from .realisations import over_copies
 
 LEAST_EXPONENT, LARGEST_EXPONENT = 0.01, 5.0
 """Between these the exponent of a power law is looked for."""
@@ -80,14 +82,20 @@ class Distribution(NamedTuple):
         return (self.edges[1:] + self.edges[:-1]) / 2
 
 
-def distribution(samples: Array, n_bins: int = 40, limits: tuple[float, float] | None = None) -> Distribution:
+def distribution(
+    samples: Array,
+    n_bins: int = 40,
+    limits: tuple[float, float] | None = None,
+    realisations: Sequence[int] | None = None,
+) -> Distribution:
     """Histogram density of values, with the standard error over realisations.
 
     Args:
-        samples: (R, ...), one row a realisation.
+        samples: (R, ...), one row a replica.
         n_bins: bins of equal width.
         limits: the range, default 0 or the smallest value to the largest; values beyond it are not counted, and the
             density integrates to the fraction inside.
+        realisations: (R,), the number of the realisation of each replica; None: each is one of its own.
 
     Raises:
         InputError: no samples, or a range of no width.
@@ -101,6 +109,8 @@ def distribution(samples: Array, n_bins: int = 40, limits: tuple[float, float] |
     edges = np.linspace(low, high, n_bins + 1)
     width = edges[1] - edges[0]
     each = np.stack([np.histogram(row, edges)[0] / (len(row) * width) for row in rows])
-    n = len(rows)
+    if realisations is not None:
+        each = over_copies(each, realisations, axis=0)
+    n = len(each)
     error = each.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(n_bins, np.nan)
     return Distribution(edges, each.mean(0), error)

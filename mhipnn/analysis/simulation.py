@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from .. import __version__
-from ..configuration import SpinConfiguration
 from ..dynamics.advice import time_step_advice
+from ..dynamics.descent import Minimise
 from ..dynamics.driver import Simulation
 from ..dynamics.memory import bytes_of, groups_within
 from ..dynamics.quench import Quench
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError
-from ..nn.checkpoint import checkpoint_paths
 from ..nn.ensemble import EnsemblePotential
 from ..nn.network_potential import NetworkPotential
 from ..nn.trained_for import require_trained_for
@@ -30,9 +25,10 @@ from .audit import AuditResult
 from .audit_figure import audit_figure
 from .audit_reference import audit_of
 from .figures import save
+from .minimisation import minimise_replicas
 from .progress_bar import progress_bar
-from .simulation_report import by_temperature, draw, metrics_of, print_table
-from .streaming import Correlations
+from .simulation_report import by_temperature, draw, first_correlation, metrics_of, print_table
+from .simulation_start import Replicas, metadata_of, open_folder, replicas_of, weights_of
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -42,36 +38,39 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     Args:
         cfg: the configuration of ``simulate``: ``potential``, ``system``, ``dynamics`` and ``observers`` (nodes with
-            ``_target_``), ``seed``, ``replicas``, ``max_memory``, ``deterministic``, ``output_root``, ``run_dir``,
-            ``resume``.
+            ``_target_``), ``seed``, ``replicas``, ``copies``, ``start``, ``max_memory``, ``deterministic``,
+            ``output_root``, ``run_dir``, ``resume``.
 
     Raises:
-        ConfigError: replicas < 1, a seed < 0, or ``potential=learned`` without a checkpoint.
+        ConfigError: replicas or copies < 1, a seed < 0, a start without frames, or ``potential=learned`` without a
+            checkpoint.
         CheckpointError: a network that was trained for other systems.
     """
-    _check(cfg)
+    if OmegaConf.select(cfg, "potential.path", default="") is None:
+        raise ConfigError("potential=learned needs a trained network: add checkpoint=.../best.ckpt")
     max_memory = bytes_of(cfg.max_memory)
-    potential, system, quench = (instantiate(cfg[group]) for group in ("potential", "system", "dynamics"))
+    potential, dynamics = (instantiate(cfg[group]) for group in ("potential", "dynamics"))
     observers = {name: instantiate(node) for name, node in (cfg.observers or {}).items() if node is not None}
-    names = temperature_names(quench)
-    quench, configs, seeds = spread_temperatures(quench, *realisations(system, int(cfg.seed), int(cfg.replicas)))
+    replicas = replicas_of(cfg)
     for term in getattr(potential, "terms", {"": potential}).values():
         if isinstance(term, NetworkPotential | EnsemblePotential):
-            require_trained_for(term, configs[0], str(cfg.checkpoint))
+            require_trained_for(term, replicas.configs[0], str(cfg.checkpoint))
+    if isinstance(dynamics, Minimise):
+        return minimise_replicas(cfg, dynamics, potential, replicas, observers, max_memory)
+    quench, replicas = spread_temperatures(dynamics, replicas)
+    configs = replicas.configs
     if cfg.get("audit") is not None:
         observers["audit"] = audit_of(cfg, potential, configs[0].n_sites)
     console = Console()
-    with RunFolder.open(
-        cfg, cfg.output_root, parts=("simulate", _name(cfg.system)), run_dir=cfg.run_dir, resume=bool(cfg.resume)
-    ) as folder:
+    with open_folder(cfg) as folder:
         simulation = Simulation(
             quench,
             potential,
             configs,
-            seeds,
+            replicas.seeds,
             folder.path / "trajectory.h5",
-            metadata=_metadata(cfg, seeds),
-            identity=_weights(cfg),
+            metadata=metadata_of(cfg, replicas),
+            identity=weights_of(cfg),
             observers=observers,
             deterministic=bool(cfg.deterministic),
         )
@@ -82,7 +81,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             simulation.run(report, resume=folder.resumed)
         seconds = perf_counter() - started
         with TrajectoryReader(simulation.path) as reader:
-            parts = by_temperature(reader, _correlation(reader, observers), names)
+            parts = by_temperature(reader, first_correlation(reader, observers), replicas.blocks)
             draw(reader, parts, folder.figures)
             audit = AuditResult.read(reader)
         if audit is not None:
@@ -110,67 +109,22 @@ def _begun(simulation: Simulation, folder: RunFolder, console: Console, max_memo
     return simulation
 
 
-def temperature_names(quench: Quench) -> list[str]:
-    """Of the temperatures of the list, for tables and figures."""
-    names = [f"kT = {one:g}" if isinstance(one, float) else f"kT: {one}" for one in quench.temperatures]
-    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names)]
-
-
-def spread_temperatures(
-    quench: Quench, configs: list[SpinConfiguration], seeds: list[int]
-) -> tuple[Quench, list[SpinConfiguration], list[int]]:
+def spread_temperatures(quench: Quench, replicas: Replicas) -> tuple[Quench, Replicas]:
     """Every realisation at every temperature of the list: those of the first stand first.
 
     A realisation has the same sites, first spins and noise at all temperatures, those it has in a run at one alone.
     """
+    names = temperature_names(quench)
+    blocks = tuple(f"{name} from {before}" for name in names for before in replicas.blocks) or tuple(names)
     if not isinstance(quench.temperature, tuple):
-        return quench, configs, seeds
+        return quench, replace(replicas, blocks=blocks)
     n = len(quench.temperature)
-    each = tuple(one for one in quench.temperature for _ in configs)
-    return replace(quench, temperature=each), configs * n, seeds * n
+    each = tuple(one for one in quench.temperature for _ in replicas.configs)
+    spread = Replicas(replicas.configs * n, replicas.seeds * n, replicas.realisations * n, blocks)
+    return replace(quench, temperature=each), spread
 
 
-def realisations(system: Any, seed: int, replicas: int) -> tuple[list[SpinConfiguration], list[int]]:
-    """Configurations with uncorrelated spins and seeds of the noise; realisation k depends on (seed, k) alone."""
-    configs, seeds = [], []
-    for number in range(replicas):
-        rng = np.random.default_rng([seed, number])
-        configs.append(system.sample(rng))
-        seeds.append(int(rng.integers(2**63)))
-    return configs, seeds
-
-
-def _correlation(reader: TrajectoryReader, observers: dict[str, Any]) -> Any:
-    """The first C(r, t) that was recorded, None without one."""
-    each = ((name, one) for name, one in observers.items() if isinstance(one, Correlations))
-    return next((one.streamed(reader, name) for name, one in each), None)
-
-
-def _check(cfg: DictConfig) -> None:
-    if cfg.replicas < 1 or int(cfg.replicas) != cfg.replicas:
-        raise ConfigError(f"replicas={cfg.replicas}: give a whole number >= 1")
-    if cfg.seed < 0 or int(cfg.seed) != cfg.seed:
-        raise ConfigError(f"seed={cfg.seed}: give a whole number >= 0")
-    if OmegaConf.select(cfg, "potential.path", default="") is None:
-        raise ConfigError("potential=learned needs a trained network: add checkpoint=.../best.ckpt")
-
-
-def _name(node: DictConfig) -> str:
-    """The last word of the target in snake case, e.g. random_sites."""
-    word = str(node["_target_"]).rpartition(".")[2]
-    return "".join("_" + c.lower() if c.isupper() else c for c in word).lstrip("_")
-
-
-def _metadata(cfg: DictConfig, seeds: list[int]) -> dict[str, Any]:
-    where = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    config = OmegaConf.to_container(cfg, resolve=True)
-    return {"version": __version__, **where, "config": config, "noise_seeds": seeds}
-
-
-def _weights(cfg: DictConfig) -> dict[str, str]:
-    """A run does not go on with other weights than it began with."""
-    if cfg.checkpoint is None:
-        return {}
-    given = OmegaConf.to_container(cfg.checkpoint) if OmegaConf.is_config(cfg.checkpoint) else cfg.checkpoint
-    content = b"".join(path.read_bytes() for path in checkpoint_paths(given) if path.is_file())  # type: ignore[arg-type]
-    return {"checkpoint": hashlib.sha256(content).hexdigest()}
+def temperature_names(quench: Quench) -> list[str]:
+    """Of the temperatures of the list, for tables and figures."""
+    names = [f"kT = {one:g}" if isinstance(one, float) else f"kT: {one}" for one in quench.temperatures]
+    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,44 @@ from ..configuration import Array
 from ..dynamics.trajectory import TrajectoryReader
 from .correlations import MeanAndError, RadialCorrelation, mean_and_error
 from .figures import correlation_profiles, energy_relaxation, save, spin_pictures
+from .realisations import over_copies, recorded_realisations, rows_of
+from .streaming import Correlations
 
 
 @dataclass(frozen=True)
 class AtOneTemperature:
-    """The R replicas of one temperature: ``energies`` (T, R), C(r, t) if it was recorded, first and last spins."""
+    """The K realisations of one temperature: ``energies`` (T, K) and C(r, t) if it was recorded, means over copies.
+
+    ``replicas`` are the rows of the file, each realisation's side by side.
+    """
 
     name: str
     times: Array
     energies: Array
     n_sites: int
     correlation: RadialCorrelation | None
+    replicas: slice
+    realisations: Sequence[int]
 
     @property
     def n_replicas(self) -> int:
         return self.energies.shape[1]
 
+    @property
+    def n_copies(self) -> int:
+        return len(self.realisations) // self.n_replicas
+
+    def mean(self, values: Array) -> MeanAndError:
+        """Of one number a replica, (R,): mean and standard error over the realisations of this part."""
+        return mean_and_error(over_copies(values[self.replicas], self.realisations, axis=0), axis=0)
+
     def numbers(self) -> dict[str, Any]:
         """Energies in t0."""
-        energy = self.energies.mean(1) / self.n_sites
-        numbers: dict[str, Any] = {
-            "energy_per_site_start": float(energy[0]),
-            "energy_per_site_end": float(energy[-1]),
-        }
+        energy = mean_and_error(self.energies / self.n_sites, axis=1)
+        numbers: dict[str, Any] = {}
+        for key, frame in (("start", 0), ("end", -1)):
+            numbers[f"energy_per_site_{key}"] = float(energy.mean[frame])
+            numbers[f"energy_per_site_{key}_error"] = number_or_none(energy.error[frame])
         if self.correlation is None:
             return numbers
         return numbers | _nearest(self.correlation.r, mean_and_error(self.correlation.value[-1], axis=0))
@@ -46,14 +61,22 @@ class AtOneTemperature:
 def by_temperature(
     reader: TrajectoryReader, correlation: RadialCorrelation | None, names: Sequence[str]
 ) -> list[AtOneTemperature]:
-    """The replicas of each temperature; all those of the first stand first."""
+    """The realisations of each temperature; all replicas of the first stand first."""
     each = reader.n_replicas // len(names)
+    numbers = recorded_realisations(reader.metadata, reader.configs)
     parts = []
     for number, name in enumerate(names):
         rows = slice(number * each, (number + 1) * each)
-        own = None if correlation is None else _rows_of(correlation, rows)
-        parts.append(AtOneTemperature(name, reader.times, reader.energies[:, rows], reader.n_sites, own))
+        energies = over_copies(reader.energies[:, rows], numbers[rows], axis=1)
+        own = None if correlation is None else _of_part(correlation, rows, numbers[rows])
+        parts.append(AtOneTemperature(name, reader.times, energies, reader.n_sites, own, rows, numbers[rows]))
     return parts
+
+
+def first_correlation(reader: TrajectoryReader, observers: Mapping[str, Any]) -> RadialCorrelation | None:
+    """The first C(r, t) that was recorded, None without one."""
+    each = ((name, one) for name, one in observers.items() if isinstance(one, Correlations))
+    return next((one.streamed(reader, name) for name, one in each), None)
 
 
 def draw(reader: TrajectoryReader, parts: Sequence[AtOneTemperature], folder: Path) -> None:
@@ -76,6 +99,7 @@ def metrics_of(parts: Sequence[AtOneTemperature], n_steps: int) -> dict[str, Any
     """The numbers of metrics.json; energies in t0, times in hbar/t0; a table for each of several temperatures."""
     metrics: dict[str, Any] = {
         "replicas": parts[0].n_replicas,
+        "copies": parts[0].n_copies,
         "sites": parts[0].n_sites,
         "steps": n_steps,
         "time": float(parts[0].times[-1]),
@@ -87,17 +111,18 @@ def metrics_of(parts: Sequence[AtOneTemperature], n_steps: int) -> dict[str, Any
 
 def print_table(console: Console, metrics: dict[str, Any], path: Path) -> None:
     """The metrics in words."""
-    table = Table(title=f"Quench of {metrics['replicas']} x {metrics['sites']} spins to t = {metrics['time']:g}")
+    table = Table(title=f"Quench of {size_in_words(metrics)} spins to t = {metrics['time']:g}")
     columns = metrics.get("temperatures", {"value": metrics})
     table.add_column("quantity")
     for name in columns:
         table.add_column(name, justify="right")
     each = list(columns.values())
     for key, words in (("start", "start"), ("end", "end")):
-        cells = (f"{one[f'energy_per_site_{key}']:.5f}" for one in each)
+        cells = (with_error(one, f"energy_per_site_{key}", ".5f") for one in each)
         table.add_row(f"energy per site at the {words} (t0)", *cells)
     if "nearest_r" in each[0]:
-        table.add_row(f"C(r = {each[0]['nearest_r']:g}) at the end", *map(_with_error, each))
+        cells = (with_error(one, "nearest_correlation_end", ".4f") for one in each)
+        table.add_row(f"C(r = {each[0]['nearest_r']:g}) at the end", *cells)
     if "audit/torque_r2" in metrics:
         worst = f"{metrics['audit/torque_r2_min']:.4f} at t = {metrics['audit/worst_time']:g}"
         table.add_row(f"torque R² against the reference, {len(metrics['audit/times'])} times", _short(metrics))
@@ -108,12 +133,20 @@ def print_table(console: Console, metrics: dict[str, Any], path: Path) -> None:
     console.print(f"trajectory, metrics and figures: {path}", soft_wrap=True)
 
 
+def size_in_words(metrics: dict[str, Any]) -> str:
+    """8 x 100, or with copies 8 x 2 copies x 100."""
+    copies = "" if metrics["copies"] == 1 else f"{metrics['copies']} copies x "
+    return f"{metrics['replicas']} x {copies}{metrics['sites']}"
+
+
 def _short(metrics: dict[str, Any]) -> str:
     return f"{metrics['audit/torque_r2']:.4f} (NRMSE {100 * metrics['audit/torque_nrmse']:.2g} %)"
 
 
-def _rows_of(correlation: RadialCorrelation, rows: slice) -> RadialCorrelation:
-    return RadialCorrelation(correlation.r, correlation.value[:, rows], correlation.count[rows])
+def _of_part(correlation: RadialCorrelation, rows: slice, realisations: Sequence[int]) -> RadialCorrelation:
+    first = [copies[0] for copies in rows_of(realisations)]
+    value = over_copies(correlation.value[:, rows], realisations, axis=1)
+    return RadialCorrelation(correlation.r, value, correlation.count[rows][first])
 
 
 def _nearest(r: Array, profile: MeanAndError) -> dict[str, Any]:
@@ -122,15 +155,16 @@ def _nearest(r: Array, profile: MeanAndError) -> dict[str, Any]:
     return {
         "nearest_r": float(r[nearest]),
         "nearest_correlation_end": float(profile.mean[nearest]),
-        "nearest_correlation_end_error": _number(profile.error[nearest]),
+        "nearest_correlation_end_error": number_or_none(profile.error[nearest]),
     }
 
 
-def _with_error(numbers: dict[str, Any]) -> str:
-    error = numbers["nearest_correlation_end_error"]
-    return f"{numbers['nearest_correlation_end']:.4f}" + ("" if error is None else f" ± {error:.4f}")
+def with_error(numbers: Mapping[str, Any], key: str, digits: str) -> str:
+    """A number of the metrics and, where there is one, its standard error."""
+    error = numbers[f"{key}_error"]
+    return f"{numbers[key]:{digits}}" + ("" if error is None else f" ± {error:{digits}}")
 
 
-def _number(value: float) -> float | None:
+def number_or_none(value: float | Array) -> float | None:
     """JSON has no NaN: the error of a single realisation is null."""
     return float(value) if np.isfinite(value) else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .descent import Minimisation, Minimise
 from .driver import Simulation
 from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Drive, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
-from .minimise import Minimum, minimise
+from .minimise import Descent, Minimum, minimise
 from .observers import Magnetisation, Observer
 from .quench import Frame, Quench, Trajectory
 from .sampling import LearnedQuench, QuenchSnapshots
@@ -18,6 +19,7 @@ __all__ = [
     "RK4",
     "SIB",
     "DepondtMertens",
+    "Descent",
     "DormandPrince",
     "Drive",
     "Frame",
@@ -26,6 +28,8 @@ __all__ = [
     "LLGState",
     "LearnedQuench",
     "Magnetisation",
+    "Minimisation",
+    "Minimise",
     "Minimum",
     "Observer",
     "Quench",

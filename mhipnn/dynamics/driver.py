@@ -103,21 +103,13 @@ class Simulation:
         return sum(steps[min(n, len(steps) - 1)] for n in recorded) // len(recorded)
 
     def _writer(self, resume: bool) -> TrajectoryWriter:
-        for name in (self.path.name, STATE, FAILED):
-            for leftover in self.path.parent.glob(f".{name}.*.tmp"):  # of a process that was killed
-                leftover.unlink(missing_ok=True)
+        remove_leftovers(self.path)
+        identity = identity_of(self.configs, self.seeds, self.quench) | dict(self.identity)
         if resume and self.path.exists():
-            with TrajectoryReader(self.path) as reader:
-                self._require_same(reader.metadata.get("identity", {}))
-            return TrajectoryWriter.reopened(self.path)
-        precision = str(getattr(self.potential, "dtype", "float64")).removeprefix("torch.")
-        streams = {
-            f"{name}/{quantity}": shape
-            for name, observer in self.observers.items()
-            for quantity, shape in observer.shapes(self.configs).items()
-        }
-        metadata = {**self.metadata, "identity": self._identity()}
-        return TrajectoryWriter(self.path, self.configs, metadata, precision, self.groups, streams)
+            return gone_on_with(self.path, identity)
+        streams = streams_of(self.observers, self.configs)
+        metadata = {**self.metadata, "identity": identity}
+        return TrajectoryWriter(self.path, self.configs, metadata, precision_of(self.potential), self.groups, streams)
 
     def _run_group(self, writer: TrajectoryWriter, group: int, report: Progress, stop: StopRequest) -> None:
         wanted = self.quench.recorded_steps
@@ -174,24 +166,50 @@ class Simulation:
         SavedState.of(states, group).save(path)
         return path
 
-    def _identity(self) -> dict[str, str]:
-        """Digests of what makes a run this run and no other."""
-        sites = hashlib.sha256()
-        for config in self.configs:
-            for name in SITE_ARRAYS:
-                sites.update(np.ascontiguousarray(getattr(config, name)).tobytes())
-        noise = hashlib.sha256(repr([int(seed) for seed in self.seeds]).encode())
-        quench = hashlib.sha256(repr(self.quench).encode())
-        own = {"system": sites.hexdigest(), "noise": noise.hexdigest(), "dynamics": quench.hexdigest()}
-        return own | dict(self.identity)
 
-    def _require_same(self, stored: Mapping[str, str]) -> None:
-        for what, digest in self._identity().items():
-            if stored.get(what) != digest:
-                raise InputError(
-                    f"trajectory {self.path} is of another run, its {what} differs: give the settings that it was "
-                    "started with, or another run_dir=..."
-                )
+def identity_of(configs: Sequence[SpinConfiguration], seeds: Sequence[int], dynamics: Any) -> dict[str, str]:
+    """Digests of what makes a run this run and no other."""
+    sites = hashlib.sha256()
+    for config in configs:
+        for name in SITE_ARRAYS:
+            sites.update(np.ascontiguousarray(getattr(config, name)).tobytes())
+    noise = hashlib.sha256(repr([int(seed) for seed in seeds]).encode())
+    motion = hashlib.sha256(repr(dynamics).encode())
+    return {"system": sites.hexdigest(), "noise": noise.hexdigest(), "dynamics": motion.hexdigest()}
+
+
+def remove_leftovers(path: Path) -> None:
+    """What a process that was killed left half-written beside its trajectory."""
+    for name in (path.name, STATE, FAILED):
+        for leftover in path.parent.glob(f".{name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+
+def gone_on_with(path: Path, identity: Mapping[str, str]) -> TrajectoryWriter:
+    """The trajectory of an unfinished run, to be gone on with. Raises InputError: it is of another run."""
+    with TrajectoryReader(path) as reader:
+        stored = reader.metadata.get("identity", {})
+    for what, digest in identity.items():
+        if stored.get(what) != digest:
+            raise InputError(
+                f"trajectory {path} is of another run, its {what} differs: give the settings that it was "
+                "started with, or another run_dir=..."
+            )
+    return TrajectoryWriter.reopened(path)
+
+
+def streams_of(observers: Mapping[str, Observer], configs: Sequence[SpinConfiguration]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what observers record."""
+    return {
+        f"{name}/{quantity}": shape
+        for name, observer in observers.items()
+        for quantity, shape in observer.shapes(configs).items()
+    }
+
+
+def precision_of(potential: Potential) -> str:
+    """In which spins are stored: that of the potential."""
+    return str(getattr(potential, "dtype", "float64")).removeprefix("torch.")
 
 
 def _interrupted(state: LLGState, last: int) -> str:

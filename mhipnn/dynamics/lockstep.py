@@ -98,6 +98,9 @@ class Lockstep:
         )
 
     def _of_the_run(self, error: Exception, part: _Part) -> Exception:
-        """The same error, with replicas numbered as in the whole run."""
-        start = self._first + part.rows.start
-        return type(error)(re.sub(r"\breplica (\d+)", lambda found: f"replica {int(found[1]) + start}", str(error)))
+        return of_the_run(error, self._first + part.rows.start)
+
+
+def of_the_run(error: Exception, first: int) -> Exception:
+    """The same error, with replicas numbered as in the whole run; ``first`` is the number of the first."""
+    return type(error)(re.sub(r"\breplica (\d+)", lambda found: f"replica {int(found[1]) + first}", str(error)))

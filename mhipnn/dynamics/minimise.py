@@ -20,6 +20,21 @@ LARGEST_TURN = 1.0  # rad, of any spin in a step
 
 
 @dataclass(frozen=True)
+class Descent:
+    """Where R replicas are on their way: after ``iteration`` evaluations of the field beyond the first.
+
+    ``spins`` (R, N, 3), ``energies`` (R,), ``torques`` (R,), the largest |S_i x B_i| of each, which shall come below
+    ``tolerance``.
+    """
+
+    iteration: int
+    spins: Tensor
+    energies: Tensor
+    torques: Tensor
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class Minimum:
     """Where R replicas came to rest.
 
@@ -28,20 +43,22 @@ class Minimum:
         energies: (R,).
         torques: (R,), the largest |S_i x B_i| of each.
         iterations: (R,), the field evaluations that each of them needed after the first.
+        tolerance: the torque below which they are at rest.
     """
 
     spins: Array
     energies: Array
     torques: Array
     iterations: np.ndarray
+    tolerance: float
 
 
 def minimise(
     potential: Potential,
     configs: Sequence[SpinConfiguration],
-    tolerance: float = 1e-6,
+    tolerance: float | None = None,
     max_iterations: int = 10_000,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Callable[[Descent], None] | None = None,
 ) -> Minimum:
     """Lower E on the product of spheres, |S_i| kept, until max_i |S_i x B_i| < tolerance.
 
@@ -55,9 +72,9 @@ def minimise(
     Args:
         potential: at time 0, if it changes in time.
         configs: R configurations with N sites each; the descent starts from their spins.
-        tolerance: energy > 0.
+        tolerance: energy > 0; None: 1e-6, and 1e-4 in single precision.
         max_iterations: field evaluations, the same for all replicas.
-        progress: called after every iteration with its number and the largest torque.
+        progress: called with the start and after every iteration.
 
     Raises:
         ConfigError: a tolerance that is not > 0, fewer than one iteration.
@@ -68,19 +85,20 @@ def minimise(
     Source: Barzilai and Borwein, IMA J. Numer. Anal. 8, 141 (1988), on spins: Exl et al., J. Appl. Phys. 115, 17D118
     (2014); the non-monotone safeguard: Raydan, SIAM J. Optim. 7, 26 (1997).
     """
-    if not (np.isfinite(tolerance) and tolerance > 0):
-        raise ConfigError(f"minimise: tolerance is {tolerance}; it must be an energy > 0")
-    if int(max_iterations) != max_iterations or max_iterations < 1:
-        raise ConfigError(f"minimise: max_iterations is {max_iterations}; give a whole number >= 1")
+    check_settings(tolerance, max_iterations)
     if not configs:
         raise InputError("minimise: at least one configuration is needed, got none")
     force = potential.prepare(configs)
+    if tolerance is None:
+        tolerance = 1e-6 if force.dtype == torch.float64 else 1e-4
     free = torch.from_numpy(moments_of(configs) > 0).to(force.device)[..., None]
     spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(force.device, force.dtype)
     energy, torque, scale = _evaluate(force, spins, free)
     step = 1 / scale.clamp_min(torch.finfo(force.dtype).tiny)
     memory = energy[:, None].repeat(1, MEMORY)
     iterations = np.zeros(len(spins), int)
+    if progress is not None:
+        progress(Descent(0, spins, energy, _largest(torque), tolerance))
     for number in range(1, int(max_iterations) + 1):
         moving = _largest(torque) >= tolerance
         if not bool(moving.any()):
@@ -104,7 +122,7 @@ def minimise(
         column = number % MEMORY
         memory[:, column] = torch.where(accepted, new_energy, memory[:, column])
         if progress is not None:
-            progress(number, float(_largest(torque).max()))
+            progress(Descent(number, spins, energy, _largest(torque), tolerance))
     worst = _largest(torque)
     if bool((worst >= tolerance).any()):
         replica = int(worst.argmax())
@@ -114,7 +132,15 @@ def minimise(
             f"{float(worst[replica]):.2g} at site {site} (tolerance {tolerance:g}); raise max_iterations, or the "
             f"tolerance if the potential in {str(force.dtype).removeprefix('torch.')} is no more precise"
         )
-    return Minimum(as_array(spins), as_array(energy), as_array(worst), iterations)
+    return Minimum(as_array(spins), as_array(energy), as_array(worst), iterations, tolerance)
+
+
+def check_settings(tolerance: float | None, max_iterations: int) -> None:
+    """Raises ConfigError: a tolerance that is not > 0, fewer than one iteration."""
+    if tolerance is not None and not (np.isfinite(tolerance) and tolerance > 0):
+        raise ConfigError(f"minimise: tolerance is {tolerance}; it must be an energy > 0")
+    if int(max_iterations) != max_iterations or max_iterations < 1:
+        raise ConfigError(f"minimise: max_iterations is {max_iterations}; give a whole number >= 1")
 
 
 def _evaluate(force: FrozenPotential, spins: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +14,7 @@ from ...configuration import Array, SpinConfiguration
 from ...errors import InputError
 from ..correlations import nearest_instants
 from ..jackknife import Estimate
+from ..realisations import over_copies
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Recording:
         energies: (T, R), t0.
         configs: R configurations with N sites each.
         folder: where an observable may write files of its own (animations).
+        realisations: (R,), the number of the realisation of each replica; None: each is one of its own.
     """
 
     times: Array
     energies: Array
     configs: list[SpinConfiguration]
     folder: Path
+    realisations: Sequence[int] | None = None
 
     @property
     def n_replicas(self) -> int:
@@ -39,6 +42,14 @@ class Recording:
     @property
     def n_sites(self) -> int:
         return self.configs[0].n_sites
+
+    @property
+    def n_realisations(self) -> int:
+        return self.n_replicas if self.realisations is None else len(set(self.realisations))
+
+    def samples(self, values: Array, axis: int = 0) -> Array:
+        """(..., R, ...) -> (..., K, ...), means over the replicas of each realisation: what errors are to count."""
+        return values if self.realisations is None else over_copies(values, self.realisations, axis)
 
     def instants(self, wanted: int | list[float], name: str) -> list[int]:
         """Frames: so many, even in time from the first to the last, or those nearest to the given times.
@@ -106,7 +117,7 @@ def three_numbers(name: str, value: Any) -> list[float] | None:
 
 
 def last_estimate(values: Array) -> Estimate:
-    """Mean and standard error of one number a realisation, (R,); NaN are not counted."""
+    """Mean and standard error of one number a realisation, (K,); NaN are not counted."""
     known = values[np.isfinite(values)]
     if not len(known):
         return Estimate(float("nan"), float("nan"))

@@ -51,11 +51,12 @@ class Fields:
         for k, (name, key) in enumerate(zip(names, ("field", "torque"), strict=True)):
             top = max(float(sizes[k].max()) for sizes in self._found.values()) or 1.0
             curves = {
-                f"t = {time:.3g}": distribution(sizes[k], self._bins, (0.0, top)) for time, sizes in self._found.items()
+                f"t = {time:.3g}": distribution(sizes[k], self._bins, (0.0, top), self._recording.realisations)
+                for time, sizes in self._found.items()
             }
             panels.append((name, curves))
             numbers[key] = {time: each._asdict() for time, each in curves.items()}
             end = list(self._found)[-1]
-            rms = np.sqrt((self._found[end][k] ** 2).mean(-1))
+            rms = self._recording.samples(np.sqrt((self._found[end][k] ** 2).mean(-1)))
             rows.append(Row(f"rms {key} at t = {end:.4g}", last_estimate(rms), "t0"))
         return Findings(rows, numbers, {"fields": distributions(panels)})

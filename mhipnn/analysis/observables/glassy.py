@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,18 @@ class Aging:
             for frame, values in self._curves.items()
             if len(values) > 1
         ]
-        aged = [curve for curve in curves if curve.waiting_time > 0]
         rows: list[Row] = []
         numbers: dict[str, Any] = {"waiting_times": [curve.waiting_time for curve in curves]}
         for curve in curves:
-            half = [_half_time(curve.lag, curve.value[:, r]) for r in range(curve.value.shape[1])]
-            rows.append(
-                Row(f"t at which A(t, t_w = {curve.waiting_time:.3g}) = 1/2", last_estimate(np.array(half)), "hbar/t0")
-            )
+            half = np.array([_half_time(curve.lag, curve.value[:, r]) for r in range(curve.value.shape[1])])
+            estimate = last_estimate(self._recording.samples(half))
+            rows.append(Row(f"t at which A(t, t_w = {curve.waiting_time:.3g}) = 1/2", estimate, "hbar/t0"))
+        curves = [replace(curve, value=self._recording.samples(curve.value, axis=1)) for curve in curves]
+        aged = [curve for curve in curves if curve.waiting_time > 0]
         mu = None
         try:
             collapse_spread(aged, 0.0)
-            every = np.arange(float(self._recording.n_replicas))
+            every = np.arange(float(self._recording.n_realisations))
             mu = jackknife(lambda kept: aging_exponent([_of(curve, kept) for curve in aged]), every)
             rows.append(Row("mu of the best collapse in t/t_w^mu", mu))
             numbers |= {"mu": mu._asdict(), "spread_at_mu": collapse_spread(aged, mu.value)}
@@ -72,8 +73,8 @@ class Aging:
         return Findings(rows, numbers, {"aging": aging_plot(curves, mu)})
 
 
-def _of(curve: TwoTime, replicas: Array) -> TwoTime:
-    return TwoTime(curve.waiting_time, curve.lag, curve.value[:, replicas.astype(int)])
+def _of(curve: TwoTime, realisations: Array) -> TwoTime:
+    return replace(curve, value=curve.value[:, realisations.astype(int)])
 
 
 def _half_time(lag: Array, value: Array) -> float:
@@ -102,6 +103,7 @@ class EdwardsAnderson:
         if len(self._used) < 2:
             raise InputError(f"edwards_anderson: needs two frames or more from t = {since:g} on, got {len(self._used)}")
         self._from = float(times[self._used[0]])
+        self._samples = recording.samples
         self._sum = np.zeros((recording.n_replicas, recording.n_sites, 3))
 
     def add(self, frame: int, spins: Array) -> None:
@@ -117,8 +119,8 @@ class EdwardsAnderson:
         tensor = overlap_tensor(self._first, self._last)
         square = (tensor**2).sum((-2, -1))
         rows = [
-            Row(f"q_EA over t >= {self._from:.4g} ({n} frames, bias up to 1/{n})", last_estimate(q_ea)),
-            Row("q^2 of its first and last frame", last_estimate(square)),
+            Row(f"q_EA over t >= {self._from:.4g} ({n} frames, bias up to 1/{n})", last_estimate(self._samples(q_ea))),
+            Row("q^2 of its first and last frame", last_estimate(self._samples(square))),
         ]
         numbers = {"q_ea": q_ea, "frames": n, "since": self._from, "overlap_tensor": tensor, "q_squared": square}
         return Findings(rows, numbers)

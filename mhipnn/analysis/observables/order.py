@@ -31,7 +31,7 @@ class Energy:
 
     def findings(self) -> Findings:
         recording = self._recording
-        times, energies = recording.times, recording.energies / recording.n_sites
+        times, energies = recording.times, recording.samples(recording.energies, axis=1) / recording.n_sites
         mean = mean_and_error(energies, axis=1)
         rows = [
             Row(f"energy per site at t = {times[frame]:.4g}", last_estimate(energies[frame]), "t0") for frame in (0, -1)
@@ -74,7 +74,8 @@ class Correlation:
         self._found.append(np.stack([pairs.correlation(state[None])[0] for pairs, state in each]))
 
     def findings(self) -> Findings:
-        value, times, r = np.stack(self._found), self._recording.times, self._pairs[0].r
+        value = self._recording.samples(np.stack(self._found), axis=1)
+        times, r = self._recording.times, self._pairs[0].r
         profile = mean_and_error(value, axis=1)
         end = mean_and_error(value[-1], axis=0)
         nearest = int(np.argmax(end.n > 0))

@@ -39,11 +39,11 @@ class Topology:
 
     def findings(self) -> Findings:
         values = np.stack(self._found)  # (T, R, 3)
-        times, end = self._recording.times, " at the end"
+        times, end, samples = self._recording.times, " at the end", self._recording.samples
         names = ("topological charge Q", "rms scalar chirality", "rms vector chirality")
-        rows = [Row(name + end, last_estimate(values[-1, :, k])) for k, name in enumerate(names)]
-        rows.append(Row(f"<Q^2>/N{end}", last_estimate(values[-1, :, 0] ** 2 / self._recording.n_sites)))
-        scalar, vector = (mean_and_error(values[..., k], axis=1) for k in (1, 2))
+        rows = [Row(name + end, last_estimate(samples(values[-1, :, k]))) for k, name in enumerate(names)]
+        rows.append(Row(f"<Q^2>/N{end}", last_estimate(samples(values[-1, :, 0] ** 2) / self._recording.n_sites)))
+        scalar, vector = (mean_and_error(samples(values[..., k], axis=1), axis=1) for k in (1, 2))
         figure = time_series(
             times,
             {r"scalar, $\mathbf{S}_1\cdot(\mathbf{S}_2\times\mathbf{S}_3)$": scalar,
@@ -88,13 +88,13 @@ class DomainCount:
 
     def findings(self) -> Findings:
         values = np.stack(self._found)
-        times, end = self._recording.times, " at the end"
+        times, end, samples = self._recording.times, " at the end", self._recording.samples
         rows = [
-            Row(f"domains{end}", last_estimate(values[-1, :, 0])),
-            Row(f"mean size of the domain of a site{end}", last_estimate(values[-1, :, 1]), "sites"),
-            Row(f"share of sites in domains{end}", last_estimate(values[-1, :, 2])),
+            Row(f"domains{end}", last_estimate(samples(values[-1, :, 0]))),
+            Row(f"mean size of the domain of a site{end}", last_estimate(samples(values[-1, :, 1])), "sites"),
+            Row(f"share of sites in domains{end}", last_estimate(samples(values[-1, :, 2]))),
         ]
-        size = mean_and_error(values[..., 1], axis=1)
+        size = mean_and_error(samples(values[..., 1], axis=1), axis=1)
         numbers = {"times": times, "count": values[..., 0], "mean_size": values[..., 1], "share": values[..., 2]}
         figure = time_series(times, {"size": size}, "mean size of a site's domain (sites)")
         return Findings(rows, numbers, {"domains": figure})

@@ -66,7 +66,8 @@ class StructureFactor:
 
     def findings(self) -> Findings:
         times = self._recording.times[self._instants]
-        values = np.stack([self._found[frame] for frame in self._instants])  # (I, R, Q)
+        found = np.stack([self._found[frame] for frame in self._instants])  # (I, R, Q)
+        values = self._recording.samples(found, axis=1)  # (I, K, Q)
         ball = np.linalg.norm(self._q, axis=1) <= self._q_max * (1 + 1e-9)
         shells, averages = shell_average(self._q[ball], values[..., ball], float(self._width or 0))
         profiles = [mean_and_error(each, axis=0) for each in averages]
@@ -153,7 +154,8 @@ class Spectrum:
 
     def findings(self) -> Findings:
         times = self._recording.times[: self._n]
-        omega, spectrum = dynamic_structure_factor(times, self._found, self._window, self._axis)  # (R, Q, W)
+        omega, each = dynamic_structure_factor(times, self._found, self._window, self._axis)  # (R, Q, W)
+        spectrum = self._recording.samples(each)  # (K, Q, W)
         if self._direction is not None:
             unit = np.asarray(self._direction, float) @ np.linalg.inv(self._recording.configs[0].cell).T
             unit /= np.linalg.norm(unit)

@@ -1,0 +1,175 @@
+"""``dynamics=minimise`` of ``python -m mhipnn.simulate``: every replica at its nearest minimum, written and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from ..configuration import Array
+from ..dynamics.descent import Minimisation, Minimise, read_descents
+from ..dynamics.memory import groups_within
+from ..dynamics.observers import Observer
+from ..dynamics.trajectory import TrajectoryReader
+from ..errors import ConfigError
+from ..potential import Potential
+from .figures import save, spin_pictures
+from .progress_bar import descent_bar
+from .simulation_report import (
+    AtOneTemperature,
+    by_temperature,
+    first_correlation,
+    number_or_none,
+    size_in_words,
+    with_error,
+)
+from .simulation_start import Replicas, metadata_of, open_folder, weights_of
+from .style import EXACT, LEARNED, MUTED, label, new_figure
+
+
+def minimise_replicas(
+    cfg: DictConfig,
+    settings: Minimise,
+    potential: Potential,
+    replicas: Replicas,
+    observers: Mapping[str, Observer],
+    max_memory: int | None,
+) -> dict[str, Any]:
+    """Find the minima, write trajectory.h5 (start and minimum), metrics.json and figures; return the metrics.
+
+    Raises:
+        ConfigError: an audit, whose measure means nothing here.
+        ConvergenceError: a replica that is not at rest after ``max_iterations``; what was written is kept.
+    """
+    if cfg.get("audit") is not None:
+        raise ConfigError(
+            "audit: dynamics=minimise ends where the torques vanish, and their R² means nothing there; see the torques "
+            "of the electrons with python -m mhipnn.analyze observables=[fields] potential=exact"
+        )
+    console = Console()
+    with open_folder(cfg) as folder:
+        path = folder.path / "trajectory.h5"
+        going_on = folder.resumed and path.exists()
+        groups = None if going_on else groups_within(potential, replicas.configs, max_memory)
+        if groups is not None and len(groups) > 1:
+            console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
+        if going_on:
+            console.print(f"going on in {folder.path}", soft_wrap=True)
+        run = Minimisation(
+            settings,
+            potential,
+            replicas.configs,
+            path,
+            metadata=metadata_of(cfg, replicas),
+            groups=groups,
+            observers=observers,
+            identity=weights_of(cfg),
+            deterministic=bool(cfg.deterministic),
+        )
+        started = perf_counter()
+        with descent_bar(console, len(replicas.configs)) as report:
+            run.run(report, resume=folder.resumed)
+        seconds = perf_counter() - started
+        with TrajectoryReader(path) as reader:
+            parts = by_temperature(reader, first_correlation(reader, observers), replicas.blocks or ("",))
+            metrics = _metrics(parts, reader.streams()) | {"seconds": seconds}
+            descents = read_descents(path, reader.n_groups)
+            _draw(reader, descents, folder.figures)
+        folder.finish(metrics)
+    _print(console, metrics, folder.path)
+    return metrics
+
+
+def descent_figure(energies: Array, torques: Array, n_sites: int) -> Figure:
+    """Largest torque, and energy per site above the last one, against iterations: a line a replica, the slowest orange.
+
+    Args:
+        energies, torques: (I + 1, R), t0.
+        n_sites: of a replica.
+    """
+    figure, (left, right) = new_figure(columns=2, width=4.2)
+    above = (energies - energies[-1]) / n_sites
+    at_rest = np.array([np.flatnonzero(each != each[-1])[-1:].sum() + 1 for each in torques.T])
+    slowest = int(at_rest.argmax())
+    for replica in [*np.delete(np.arange(len(at_rest)), slowest), slowest]:
+        shown = np.arange(min(at_rest[replica] + 1, len(energies)))
+        style: dict[str, Any] = {"color": EXACT, "linewidth": 0.9, "alpha": 0.7}
+        if replica == slowest:
+            style = {"color": LEARNED, "linewidth": 1.5}
+        left.plot(shown, torques[shown, replica], **style)
+        # Ends of a descent are equal to rounding, and no logarithm shows that.
+        gap = np.where(above[shown, replica] > 1e-15, above[shown, replica], np.nan)
+        right.plot(shown, gap, **style)
+    left.axhline(float(torques[-1].max()), color=MUTED, linewidth=0.8, linestyle="--")
+    for ax in (left, right):
+        ax.set_yscale("log", nonpositive="mask")
+    label(left, "iteration", r"largest $|\mathbf{S}_i\times\mathbf{B}_i|$ ($t_0$)")
+    label(right, "iteration", "energy per site above the minimum ($t_0$)")
+    return figure
+
+
+def _metrics(parts: Sequence[AtOneTemperature], streams: Mapping[str, Array]) -> dict[str, Any]:
+    """The numbers of metrics.json; energies and torques in t0; a table for each of several parts."""
+    first = parts[0]
+    metrics: dict[str, Any] = {
+        "replicas": first.n_replicas,
+        "copies": first.n_copies,
+        "sites": first.n_sites,
+    }
+    if len(parts) == 1:
+        return metrics | _numbers(first, streams)
+    return metrics | {"temperatures": {part.name: _numbers(part, streams) for part in parts}}
+
+
+def _numbers(part: AtOneTemperature, streams: Mapping[str, Array]) -> dict[str, Any]:
+    torques, iterations = streams["descent/torque"][:, part.replicas], streams["descent/iterations"][1]
+    mean = part.mean(iterations)
+    own = {
+        "largest_torque_start": float(torques[0].max()),
+        "largest_torque_end": float(torques[1].max()),
+        "iterations": float(mean.mean),
+        "iterations_error": number_or_none(mean.error),
+        "most_iterations": int(iterations[part.replicas].max()),
+    }
+    return part.numbers() | own
+
+
+def _draw(reader: TrajectoryReader, descents: tuple[Array, Array], folder: Path) -> None:
+    """descent.png and spins.png."""
+    save(descent_figure(*descents, reader.n_sites), folder / "descent.png")
+    panels = {"start": reader.spins(0)[0], "minimum": reader.spins(-1)[0]}
+    save(spin_pictures(reader.configs[0], panels), folder / "spins.png")
+
+
+def _print(console: Console, metrics: dict[str, Any], path: Path) -> None:
+    """The metrics in words."""
+    table = Table(title=f"Minima of {size_in_words(metrics)} spins")
+    columns = metrics.get("temperatures", {"value": metrics})
+    table.add_column("quantity")
+    for name in columns:
+        table.add_column(name, justify="right")
+    each = list(columns.values())
+    for key, words in (("start", "start"), ("end", "minimum")):
+        table.add_row(
+            f"energy per site at the {words} (t0)",
+            *(with_error(one, f"energy_per_site_{key}", ".5f") for one in each),
+        )
+    for key, words in (("start", "start"), ("end", "minimum")):
+        table.add_row(f"largest torque at the {words} (t0)", *(f"{one[f'largest_torque_{key}']:.2g}" for one in each))
+    table.add_row("iterations", *(with_error(one, "iterations", ".0f") for one in each))
+    table.add_row("most iterations", *(str(one["most_iterations"]) for one in each))
+    if "nearest_r" in each[0]:
+        table.add_row(
+            f"C(r = {each[0]['nearest_r']:g}) at the minimum",
+            *(with_error(one, "nearest_correlation_end", ".4f") for one in each),
+        )
+    table.add_row("wall time (s)", f"{metrics['seconds']:.1f}")
+    console.print(table)
+    console.print(f"trajectory, metrics and figures: {path}", soft_wrap=True)
