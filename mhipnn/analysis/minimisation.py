@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..configuration import Array
-from ..dynamics.descent import Minimisation, Minimise, read_descents
+from ..dynamics.descent import Descents, Minimisation, Minimise, read_descents
 from ..dynamics.memory import groups_within
 from ..dynamics.observers import Observer
 from ..dynamics.trajectory import TrajectoryReader
@@ -79,38 +79,40 @@ def minimise_replicas(
         seconds = perf_counter() - started
         with TrajectoryReader(path) as reader:
             parts = by_temperature(reader, first_correlation(reader, observers), replicas.blocks or ("",))
-            metrics = _metrics(parts, reader.streams()) | {"seconds": seconds}
             descents = read_descents(path, reader.n_groups)
+            metrics = _metrics(parts, reader.streams()) | {"tolerance": descents.tolerance, "seconds": seconds}
             _draw(reader, descents, folder.figures)
         folder.finish(metrics)
     _print(console, metrics, folder.path)
     return metrics
 
 
-def descent_figure(energies: Array, torques: Array, n_sites: int) -> Figure:
-    """Largest torque, and energy per site above the last one, against iterations: a line a replica, the slowest orange.
+def descent_figure(descents: Descents, n_sites: int) -> Figure:
+    """Smallest of the largest torques so far, and energy per site above the last one: a line a replica, logarithmic.
 
     Args:
-        energies, torques: (I + 1, R), t0.
+        descents: energies in t0.
         n_sites: of a replica.
     """
     figure, (left, right) = new_figure(columns=2, width=4.2)
-    above = (energies - energies[-1]) / n_sites
-    at_rest = np.array([np.flatnonzero(each != each[-1])[-1:].sum() + 1 for each in torques.T])
-    slowest = int(at_rest.argmax())
-    for replica in [*np.delete(np.arange(len(at_rest)), slowest), slowest]:
-        shown = np.arange(min(at_rest[replica] + 1, len(energies)))
-        style: dict[str, Any] = {"color": EXACT, "linewidth": 0.9, "alpha": 0.7}
+    energies, torques, tolerance = descents
+    lowest, above = np.minimum.accumulate(torques), (energies - energies[-1]) / n_sites
+    above[above < 1e-15] = np.nan  # equal to rounding
+    last = [int(np.flatnonzero(each != each[-1])[-1:].sum()) + 1 for each in torques.T]
+    slowest = int(np.argmax(last))
+    others = {"color": EXACT, "linewidth": 0.9, "alpha": 0.7, "label": "other replicas"}
+    for replica in np.argsort(np.arange(len(last)) == slowest, kind="stable"):
+        style: dict[str, Any] = others
         if replica == slowest:
-            style = {"color": LEARNED, "linewidth": 1.5}
-        left.plot(shown, torques[shown, replica], **style)
-        # Ends of a descent are equal to rounding, and no logarithm shows that.
-        gap = np.where(above[shown, replica] > 1e-15, above[shown, replica], np.nan)
-        right.plot(shown, gap, **style)
-    left.axhline(float(torques[-1].max()), color=MUTED, linewidth=0.8, linestyle="--")
+            style = {"color": LEARNED, "linewidth": 1.6, "linestyle": "--", "label": "the slowest replica"}
+        for ax, values in ((left, lowest), (right, above)):
+            ax.plot(np.arange(last[replica] + 1)[: len(values)], values[: last[replica] + 1, replica], **style)
+        others = others | {"label": None}
+    left.axhline(tolerance, color=MUTED, linewidth=1.0, linestyle=":", label="tolerance")
+    left.legend(fontsize=8, frameon=False)
     for ax in (left, right):
         ax.set_yscale("log", nonpositive="mask")
-    label(left, "iteration", r"largest $|\mathbf{S}_i\times\mathbf{B}_i|$ ($t_0$)")
+    label(left, "iteration", r"largest $|\mathbf{S}_i\times\mathbf{B}_i|$, smallest so far ($t_0$)")
     label(right, "iteration", "energy per site above the minimum ($t_0$)")
     return figure
 
@@ -141,9 +143,9 @@ def _numbers(part: AtOneTemperature, streams: Mapping[str, Array]) -> dict[str, 
     return part.numbers() | own
 
 
-def _draw(reader: TrajectoryReader, descents: tuple[Array, Array], folder: Path) -> None:
+def _draw(reader: TrajectoryReader, descents: Descents, folder: Path) -> None:
     """descent.png and spins.png."""
-    save(descent_figure(*descents, reader.n_sites), folder / "descent.png")
+    save(descent_figure(descents, reader.n_sites), folder / "descent.png")
     panels = {"start": reader.spins(0)[0], "minimum": reader.spins(-1)[0]}
     save(spin_pictures(reader.configs[0], panels), folder / "spins.png")
 

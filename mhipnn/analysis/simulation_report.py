@@ -48,11 +48,11 @@ class AtOneTemperature:
 
     def numbers(self) -> dict[str, Any]:
         """Energies in t0."""
-        energy = mean_and_error(self.energies / self.n_sites, axis=1)
+        energy = mean_and_error(self.energies, axis=1)
         numbers: dict[str, Any] = {}
         for key, frame in (("start", 0), ("end", -1)):
-            numbers[f"energy_per_site_{key}"] = float(energy.mean[frame])
-            numbers[f"energy_per_site_{key}_error"] = number_or_none(energy.error[frame])
+            numbers[f"energy_per_site_{key}"] = float(energy.mean[frame]) / self.n_sites
+            numbers[f"energy_per_site_{key}_error"] = number_or_none(energy.error[frame] / self.n_sites)
         if self.correlation is None:
             return numbers
         return numbers | _nearest(self.correlation.r, mean_and_error(self.correlation.value[-1], axis=0))

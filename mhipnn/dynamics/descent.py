@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -189,31 +189,44 @@ def descent_path(trajectory: Path, group: int) -> Path:
     return trajectory.parent / f"descent_{group}.npz"
 
 
-def read_descents(trajectory: Path, n_groups: int) -> tuple[Array, Array]:
-    """Energies and torques of all replicas, (I + 1, R) each; those at rest stay where they are.
+class Descents(NamedTuple):
+    """Energies and largest torques of replicas against iterations, (I + 1, R) each; those at rest stay where they are.
+
+    ``tolerance`` is the torque below which they are at rest.
+    """
+
+    energies: Array
+    torques: Array
+    tolerance: float
+
+
+def read_descents(trajectory: Path, n_groups: int) -> Descents:
+    """Those of all replicas of a run.
 
     Raises:
         InputError: a file that is missing or damaged.
     """
-    energies, torques = [], []
+    energies, torques, tolerance = [], [], 0.0
     for group in range(n_groups):
         path = descent_path(trajectory, group)
         try:
             with np.load(path, allow_pickle=False) as kept:
                 energies.append(kept["energies"])
                 torques.append(kept["torques"])
+                tolerance = float(kept["tolerance"])
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{path} cannot be read: {error}") from None
-    return _side_by_side(energies), _side_by_side(torques)
+    return Descents(_side_by_side(energies), _side_by_side(torques), tolerance)
 
 
 def _write_tracks(path: Path, tracks: Sequence[_Track]) -> None:
+    tolerance = max((track.last.tolerance for track in tracks if track.last is not None), default=0.0)
     values = {
         name: _side_by_side([np.stack(getattr(track, name)) for track in tracks]) for name in ("energies", "torques")
     }
     try:
         with atomic_path(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **values)  # type: ignore[arg-type]
+            np.savez_compressed(file, **values, tolerance=tolerance)  # type: ignore[arg-type]
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
 

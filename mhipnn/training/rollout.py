@@ -46,6 +46,8 @@ class LLGRollout(Callback):
                 "llg_rollout: n_realisations and every_n_epochs must be >= 1, "
                 f"got {n_realisations} and {every_n_epochs}"
             )
+        if not isinstance(quench, Quench):
+            raise ConfigError(f"llg_rollout: networks are compared along a quench; {type(quench).__name__} is none")
         self.quench = quench
         self.n_realisations = n_realisations
         self.every_n_epochs = every_n_epochs
