@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -137,7 +138,7 @@ def minimise(
 
 def check_settings(tolerance: float | None, max_iterations: int) -> None:
     """Raises ConfigError: a tolerance that is not > 0, fewer than one iteration."""
-    if tolerance is not None and not (np.isfinite(tolerance) and tolerance > 0):
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 < tolerance < np.inf):
         raise ConfigError(f"minimise: tolerance is {tolerance}; it must be an energy > 0")
     if int(max_iterations) != max_iterations or max_iterations < 1:
         raise ConfigError(f"minimise: max_iterations is {max_iterations}; give a whole number >= 1")
