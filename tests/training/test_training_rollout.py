@@ -12,7 +12,7 @@ from conftest import datamodule
 from lightning.pytorch import Callback
 
 from mhipnn.config import compose_config
-from mhipnn.dynamics.quench import Quench
+from mhipnn.dynamics import Minimise, Quench
 from mhipnn.errors import ConfigError
 from mhipnn.training import rollout
 from mhipnn.training.rollout import LLGRollout
@@ -137,3 +137,8 @@ def test_also_during_the_fit_with_the_averaged_weights(train, tmp_path, monkeypa
 def test_refuses(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):
         LLGRollout(SHORT, **bad)
+
+
+def test_networks_are_compared_along_quenches_alone():
+    with pytest.raises(ConfigError, match="llg_rollout: .* along a quench; Minimise is none"):
+        LLGRollout(Minimise())
