@@ -144,6 +144,10 @@ class Minimisation:
         iterations: Array,
     ) -> None:
         frame = self._frame(configs, number)
+        finite = np.isfinite(frame.energies) & np.isfinite(frame.fields).all((1, 2))
+        if not finite.all():
+            replica = writer.rows(group).start + int(np.argmin(finite))
+            raise NonFiniteError(f"minimise: the energy or a field of replica {replica} is not finite")
         largest = np.linalg.norm(torque(frame.spins, frame.fields), axis=-1)
         moving = np.stack([config.moments > 0 for config in configs])
         streams = {"descent/torque": np.where(moving, largest, 0.0).max(1), "descent/iterations": iterations}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import h5py
 import numpy as np
 import pytest
-from test_cli_simulate import PAIRS, call, checkpoint, refused  # noqa: F401
+from test_cli_simulate import PAIRS, at_call, call, checkpoint, full, refused  # noqa: F401
 
 from mhipnn.dynamics import TrajectoryReader, read_trajectory
 
@@ -58,6 +59,37 @@ def test_what_is_not_at_rest_is_one_line_and_keeps_the_groups_before_it(call, tm
     assert call(*limited[:-1], "run_dir=other")[0] == 0
     with TrajectoryReader(tmp_path / "other" / "trajectory.h5") as reader:
         assert reader.recorded == [2, 2]
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "says"),
+    [
+        (interrupt, 130, "interrupted at iteration 0: the same command begins with these replicas again"),
+        (full, 1, "No space left on device; its 0 frames are kept"),
+    ],
+    ids=["ctrl-c", "full"],
+)
+def test_the_same_command_goes_on(call, monkeypatch, tmp_path, action, code, says):  # noqa: F811
+    """What happens when the start of the second group is written."""
+    each = [*SYSTEM, *MINIMA, "max_memory=1B"]
+    assert call(*each, "run_dir=whole")[0] == 0
+    with monkeypatch.context() as patch:
+        at_call(patch, 3, action)
+        ended, _, err = call(*each, "output_root=out")
+    assert (ended, err.count("\n")) == (code, 1)
+    assert says in err
+    (folder,) = (tmp_path / "out" / "simulate" / "random_sites").iterdir()
+    with TrajectoryReader(folder / "trajectory.h5") as reader:
+        assert reader.recorded == [2, 1 if code == 130 else 0]
+    ended, out, _ = call(*each, "output_root=out")
+    assert ended == 0
+    assert "going on in" in out
+    whole, gone_on = (read_trajectory(path / "trajectory.h5")[0] for path in (tmp_path / "whole", folder))
+    np.testing.assert_array_equal(gone_on.spins, whole.spins)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,11 @@ def test_what_is_no_number(tmp_path):
     assert np.isfinite(state.spins).all()
     assert state.spins.shape == (2, 8, 3)
     assert np.load(descent_path(tmp_path / "run.h5", 0), allow_pickle=False)["torques"].shape == (state.step + 1, 2)
+    nothing = Toy(lambda spins: (CLUSTER.function(spins)[0] * torch.nan, CLUSTER.function(spins)[1]))
+    with pytest.raises(NonFiniteError, match="of replica 0 is not finite"):
+        Minimisation(SETTINGS, nothing, clusters(2), tmp_path / "other.h5").run()
+    with TrajectoryReader(tmp_path / "other.h5") as reader:
+        assert reader.recorded == [0]
 
 
 @pytest.mark.parametrize("settings", [{"tolerance": 0.0}, {"tolerance": np.nan}, {"max_iterations": 0}])

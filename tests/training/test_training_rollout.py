@@ -140,5 +140,5 @@ def test_refuses(bad):
 
 
 def test_networks_are_compared_along_quenches_alone():
-    with pytest.raises(ConfigError, match="llg_rollout: .* along a quench; Minimise is none"):
+    with pytest.raises(ConfigError, match=r"llg_rollout: .* along a quench; Minimise is none"):
         LLGRollout(Minimise())
