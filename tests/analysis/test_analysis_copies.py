@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mhipnn.analysis import analyze
+from mhipnn.analysis import analyze, analyze_report, minimisation, simulation_report
 from mhipnn.analysis.realisations import over_copies, recorded_realisations
 from mhipnn.analysis.simulation_start import realisations, replicas_from, temperature_blocks
 from mhipnn.config import compose_config
@@ -17,6 +17,13 @@ from mhipnn.structures import Crystal, RandomSites
 N = 16
 HOT = ["potential=heisenberg", "potential.J.J=1e-9", f"system.n_sites={N}", "dynamics.duration=0.2"]
 HOT += ["dynamics.time_step=0.1", "observers.correlations=null"]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch):
+    """They take longer than everything else here."""
+    for module in (simulation_report, analyze_report, minimisation):
+        monkeypatch.setattr(module, "save", lambda figure, path: path)
 
 
 def simulate(folder, *settings):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_cli_simulate import PAIRS, at_call, call, checkpoint, full, refused  # noqa: F401
 
+from mhipnn.analysis import minimisation
 from mhipnn.dynamics import TrajectoryReader, read_trajectory
 
 SYSTEM = ["system.n_sites=16", "replicas=2"]
@@ -75,6 +76,7 @@ def interrupt():
 )
 def test_the_same_command_goes_on(call, monkeypatch, tmp_path, action, code, says):  # noqa: F811
     """What happens when the start of the second group is written."""
+    monkeypatch.setattr(minimisation, "save", lambda figure, path: path)  # pictures take longer than all the rest
     each = [*SYSTEM, *MINIMA, "max_memory=1B"]
     assert call(*each, "run_dir=whole")[0] == 0
     with monkeypatch.context() as patch:
