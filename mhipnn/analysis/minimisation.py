@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..configuration import Array
-from ..dynamics.descent import Descents, Minimisation, Minimise, read_descents
+from ..dynamics.descent import Minimisation, Minimise
+from ..dynamics.descent_track import Descents, read_descents
 from ..dynamics.memory import groups_within
 from ..dynamics.observers import Observer
 from ..dynamics.trajectory import TrajectoryReader
@@ -57,8 +58,12 @@ def minimise_replicas(
     with open_folder(cfg) as folder:
         path = folder.path / "trajectory.h5"
         going_on = folder.resumed and path.exists()
-        groups = None if going_on else groups_within(potential, replicas.configs, max_memory)
-        if groups is not None and len(groups) > 1:
+        groups: list[int] | None = None
+        if cfg.deterministic:  # each in tensors of its own
+            groups = [1] * len(replicas.configs)
+        elif not going_on:
+            groups = groups_within(potential, replicas.configs, max_memory)
+        if groups is not None and len(groups) > 1 and not going_on:
             console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
         if going_on:
             console.print(f"going on in {folder.path}", soft_wrap=True)
@@ -71,7 +76,6 @@ def minimise_replicas(
             groups=groups,
             observers=observers,
             identity=weights_of(cfg),
-            deterministic=bool(cfg.deterministic),
         )
         started = perf_counter()
         with descent_bar(console, len(replicas.configs)) as report:

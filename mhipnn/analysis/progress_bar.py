@@ -62,20 +62,18 @@ def progress_bar(console: Console, n_spins: float) -> Iterator[Report]:
 def descent_bar(console: Console, n_replicas: int) -> Iterator[DescentReport]:
     """A function of (first replica, iteration, largest torque, tolerance) that draws the bar.
 
-    The bar is full when the torque has come down all the decades from its start to the tolerance.
+    The bar is full when the torque has come down all the decades from where it was first seen to the tolerance.
     """
     columns = (TextColumn("minimise"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    start = 0.0
+    started: dict[int, float] = {}
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=1.0)
 
         def report(first: int, iteration: int, torque: float, tolerance: float) -> None:
-            nonlocal start
-            start = torque if iteration == 0 else start
-            decades = math.log(max(start, tolerance) / tolerance)
-            done = 1.0 if torque < tolerance else 1 - math.log(torque / tolerance) / max(decades, 1e-12)
+            start = started.setdefault(first, torque)
+            done = 1.0 if torque <= tolerance else math.log(start / torque) / math.log(max(start, torque) / tolerance)
             words = f"replica {first} of {n_replicas}, " if first else ""
             words += f"iteration {iteration}, largest torque {torque:.2g} t0"
-            bar.update(task, completed=min(max(done, 0.0), 1.0), description=words)
+            bar.update(task, completed=max(done, 0.0), description=words)
 
         yield report

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..atomic import atomic_path
-from ..configuration import Array, SpinConfiguration
-from ..errors import ConvergenceError, InputError, NonFiniteError
+from ..configuration import Array, SpinConfiguration, moments_of
+from ..errors import ConvergenceError, NonFiniteError
 from ..potential import Potential, as_array, torque
+from .descent_track import Track
 from .driver import FAILED, gone_on_with, identity_of, precision_of, remove_leftovers, streams_of
 from .interrupts import StopRequest, stop_request
 from .lockstep import of_the_run
@@ -53,8 +54,8 @@ class Minimisation:
 
     Replicas go side by side in groups, one group after the other. The streams ``descent/torque`` and
     ``descent/iterations`` hold the largest torque of every replica and its field evaluations; ``descent_G.npz`` beside
-    the file holds ``energies`` and ``torques``, (I + 1, R), of group G against the iterations. A group that was
-    interrupted begins again.
+    the file holds ``energies`` and ``torques``, (I + 1, R), of group G against the iterations. A descent that was
+    interrupted goes on from ``descent_state.npz``, which is written then and every ``save_seconds``.
 
     Args:
         settings: tolerance and most iterations.
@@ -64,8 +65,8 @@ class Minimisation:
         metadata: kept in the file; what JSON can hold.
         groups: sizes of the groups (default: one of all).
         observers: what looks at both frames, by name.
+        save_seconds: longest time between two states on disk, s.
         identity: digests of whatever else makes it this run, by name; compared when it goes on.
-        deterministic: every replica in tensors of its own, one after the other.
     """
 
     settings: Minimise
@@ -75,8 +76,8 @@ class Minimisation:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     groups: Sequence[int] | None = None
     observers: Mapping[str, Observer] = field(default_factory=dict)
+    save_seconds: float = 60.0
     identity: Mapping[str, str] = field(default_factory=dict)
-    deterministic: bool = False
 
     def run(self, progress: Report | None = None, resume: bool = False) -> None:
         """Find all minima.
@@ -89,7 +90,7 @@ class Minimisation:
         Raises:
             InputError: a file that cannot be written, or (with ``resume``) that holds another run.
             NonFiniteError, ConvergenceError: with replica and site; where it stood is in ``failed_state.npz``.
-            KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message; the state is saved.
         """
         with stop_request() as stop, self._writer(resume) as writer:
             for group, recorded in enumerate(writer.recorded):
@@ -109,30 +110,42 @@ class Minimisation:
         rows = writer.rows(group)
         configs = self.configs[rows]
         watch = Watch(self.observers, self.configs, rows)
-        if not writer.recorded[group]:
-            self._append(writer, group, watch, configs, 0, np.zeros(len(configs)))
-        parts = [slice(k, k + 1) for k in range(len(configs))] if self.deterministic else [slice(0, len(configs))]
-        spins, iterations, tracks = [], [], []
-        for part in parts:
-            track = _Track(rows.start + part.start, progress, stop)
-            tracks.append(track)
-            try:
-                found = minimise(
-                    self.potential, configs[part], self.settings.tolerance, self.settings.max_iterations, track
+        track, begin = Track(self.path, group), None
+        if writer.recorded[group]:
+            begin = track.restored(len(configs))
+        else:
+            self._append(writer, group, watch, configs, np.zeros(len(configs)))
+        saved = monotonic()
+
+        def follow(descent: Descent) -> None:
+            nonlocal saved
+            track.add(descent)
+            if progress is not None:
+                progress(rows.start, descent.iteration, float(descent.torques.max()), descent.tolerance)
+            if stop.requested or monotonic() - saved > self.save_seconds:
+                track.save_state()
+                saved = monotonic()
+            if stop.requested:
+                raise KeyboardInterrupt(
+                    f"interrupted at iteration {descent.iteration}: the same command goes on from here"
                 )
-            except (NonFiniteError, ConvergenceError) as error:
-                told = of_the_run(error, track.first)
-                if track.last is None:
-                    raise told from error
-                _write_tracks(descent_path(self.path, group), tracks)
-                kept = self.path.parent / FAILED
-                SavedState(as_array(track.last.spins), track.last.iteration, 0.0, (), group).save(kept)
-                raise type(error)(f"{told}; where it stood: {kept}") from error
-            spins.append(found.spins)
-            iterations.append(found.iterations)
-        _write_tracks(descent_path(self.path, group), tracks)
-        rest = [config.with_spins(each) for config, each in zip(configs, np.concatenate(spins), strict=True)]
-        self._append(writer, group, watch, rest, 1, np.concatenate(iterations))
+
+        try:
+            found = minimise(
+                self.potential, configs, self.settings.tolerance, self.settings.max_iterations, follow, begin
+            )
+        except (NonFiniteError, ConvergenceError) as error:
+            told = of_the_run(error, rows.start)
+            if track.last is None:
+                raise told from error
+            track.save()
+            kept = self.path.parent / FAILED
+            SavedState(as_array(track.last.spins), track.last.iteration, 0.0, (), group).save(kept)
+            raise type(error)(f"{told}; where it stood: {kept}") from error
+        track.save()
+        rest = [config.with_spins(each) for config, each in zip(configs, found.spins, strict=True)]
+        self._append(writer, group, watch, rest, found.iterations)
+        track.state_path.unlink(missing_ok=True)
 
     def _append(
         self,
@@ -140,102 +153,21 @@ class Minimisation:
         group: int,
         watch: Watch,
         configs: Sequence[SpinConfiguration],
-        number: int,
         iterations: Array,
     ) -> None:
-        frame = self._frame(configs, number)
-        finite = np.isfinite(frame.energies) & np.isfinite(frame.fields).all((1, 2))
+        """Write the spins of the configurations as the next frame of the group."""
+        force = self.potential.prepare(configs)
+        spins = np.stack([config.spins for config in configs])
+        energies, fields = map(as_array, force(torch.from_numpy(spins).to(force.device, force.dtype)))
+        finite = np.isfinite(energies) & np.isfinite(fields).all((1, 2))
         if not finite.all():
             replica = writer.rows(group).start + int(np.argmin(finite))
             raise NonFiniteError(f"minimise: the energy or a field of replica {replica} is not finite")
-        largest = np.linalg.norm(torque(frame.spins, frame.fields), axis=-1)
-        moving = np.stack([config.moments > 0 for config in configs])
-        streams = {"descent/torque": np.where(moving, largest, 0.0).max(1), "descent/iterations": iterations}
-        writer.append(frame.time, frame.spins, frame.energies, number, group, {**watch(frame), **streams})
-
-    def _frame(self, configs: Sequence[SpinConfiguration], number: int) -> Frame:
-        parts = [[config] for config in configs] if self.deterministic else [configs]
-        energies, fields = [], []
-        for part in parts:
-            force = self.potential.prepare(part)
-            spins = torch.from_numpy(np.stack([config.spins for config in part])).to(force.device, force.dtype)
-            energy, field_ = force(spins)
-            energies.append(as_array(energy))
-            fields.append(as_array(field_))
-        spins_ = np.stack([config.spins for config in configs])
-        return Frame(float(number), spins_, np.concatenate(energies), np.concatenate(fields), number, number)
-
-
-class _Track:
-    """Energies and torques of replicas against iterations; it also stops the descent at a request."""
-
-    def __init__(self, first: int, progress: Report | None, stop: StopRequest) -> None:
-        self.first, self._progress, self._stop = first, progress, stop
-        self.energies: list[Array] = []
-        self.torques: list[Array] = []
-        self.last: Descent | None = None
-
-    def __call__(self, descent: Descent) -> None:
-        self.last = descent
-        self.energies.append(as_array(descent.energies))
-        self.torques.append(as_array(descent.torques))
-        if self._progress is not None:
-            self._progress(self.first, descent.iteration, float(self.torques[-1].max()), descent.tolerance)
-        if self._stop.requested:
-            raise KeyboardInterrupt(
-                f"interrupted at iteration {descent.iteration}: the same command begins with these replicas again; "
-                "the minima of the groups before them are kept"
-            )
-
-
-def descent_path(trajectory: Path, group: int) -> Path:
-    """Where a group keeps its energies and torques against iterations."""
-    return trajectory.parent / f"descent_{group}.npz"
-
-
-class Descents(NamedTuple):
-    """Energies and largest torques of replicas against iterations, (I + 1, R) each; those at rest stay where they are.
-
-    ``tolerance`` is the torque below which they are at rest.
-    """
-
-    energies: Array
-    torques: Array
-    tolerance: float
-
-
-def read_descents(trajectory: Path, n_groups: int) -> Descents:
-    """Those of all replicas of a run.
-
-    Raises:
-        InputError: a file that is missing or damaged.
-    """
-    energies, torques, tolerance = [], [], 0.0
-    for group in range(n_groups):
-        path = descent_path(trajectory, group)
-        try:
-            with np.load(path, allow_pickle=False) as kept:
-                energies.append(kept["energies"])
-                torques.append(kept["torques"])
-                tolerance = float(kept["tolerance"])
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-    return Descents(_side_by_side(energies), _side_by_side(torques), tolerance)
-
-
-def _write_tracks(path: Path, tracks: Sequence[_Track]) -> None:
-    tolerance = max((track.last.tolerance for track in tracks if track.last is not None), default=0.0)
-    values = {
-        name: _side_by_side([np.stack(getattr(track, name)) for track in tracks]) for name in ("energies", "torques")
-    }
-    try:
-        with atomic_path(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **values, tolerance=tolerance)  # type: ignore[arg-type]
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _side_by_side(each: Sequence[Array]) -> Array:
-    """Tracks (I, R) of several lengths as one; the last values of the short ones are repeated."""
-    longest = max(map(len, each))
-    return np.concatenate([np.pad(one, ((0, longest - len(one)), (0, 0)), mode="edge") for one in each], axis=1)
+        largest = np.linalg.norm(torque(spins, fields), axis=-1)
+        streams = {
+            "descent/torque": np.where(moments_of(configs) > 0, largest, 0.0).max(1),
+            "descent/iterations": iterations,
+        }
+        number = writer.recorded[group]
+        frame = Frame(float(number), spins, energies, fields, number, number)
+        writer.append(frame.time, spins, energies, number, group, {**watch(frame), **streams})

@@ -25,7 +25,8 @@ class Descent:
     """Where R replicas are on their way: after ``iteration`` evaluations of the field beyond the first.
 
     ``spins`` (R, N, 3), ``energies`` (R,), ``torques`` (R,), the largest |S_i x B_i| of each, which shall come below
-    ``tolerance``.
+    ``tolerance``. With ``steps`` (R,), the next step lengths, ``memory`` (R, 10), the energies that count, and
+    ``iterations`` (R,), those made by each, it is all that the rest of the way depends on.
     """
 
     iteration: int
@@ -33,6 +34,9 @@ class Descent:
     energies: Tensor
     torques: Tensor
     tolerance: float
+    steps: Tensor
+    memory: Tensor
+    iterations: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def minimise(
     tolerance: float | None = None,
     max_iterations: int = 10_000,
     progress: Callable[[Descent], None] | None = None,
+    begin: Descent | None = None,
 ) -> Minimum:
     """Lower E on the product of spheres, |S_i| kept, until max_i |S_i x B_i| < tolerance.
 
@@ -76,6 +81,7 @@ def minimise(
         tolerance: energy > 0; None: 1e-6, and 1e-4 in single precision.
         max_iterations: field evaluations, the same for all replicas.
         progress: called with the start and after every iteration.
+        begin: go on from here, as if there had been no interruption.
 
     Raises:
         ConfigError: a tolerance that is not > 0, fewer than one iteration.
@@ -93,14 +99,18 @@ def minimise(
     if tolerance is None:
         tolerance = 1e-6 if force.dtype == torch.float64 else 1e-4
     free = torch.from_numpy(moments_of(configs) > 0).to(force.device)[..., None]
-    spins = torch.from_numpy(np.stack([config.spins for config in configs])).to(force.device, force.dtype)
+    spins = torch.from_numpy(np.stack([config.spins for config in configs])) if begin is None else begin.spins
+    spins = spins.to(force.device, force.dtype)
     energy, torque, scale = _evaluate(force, spins, free)
-    step = 1 / scale.clamp_min(torch.finfo(force.dtype).tiny)
-    memory = energy[:, None].repeat(1, MEMORY)
-    iterations = np.zeros(len(spins), int)
-    if progress is not None:
-        progress(Descent(0, spins, energy, _largest(torque), tolerance))
-    for number in range(1, int(max_iterations) + 1):
+    number, iterations, step, memory = _beginning(begin, energy, scale)
+
+    def tell() -> None:
+        if progress is not None:
+            progress(Descent(number, spins, energy, _largest(torque), tolerance, step, memory, iterations))
+
+    tell()
+    while number < max_iterations:
+        number += 1
         moving = _largest(torque) >= tolerance
         if not bool(moving.any()):
             break
@@ -122,8 +132,7 @@ def minimise(
         energy = torch.where(accepted, new_energy, energy)
         column = number % MEMORY
         memory[:, column] = torch.where(accepted, new_energy, memory[:, column])
-        if progress is not None:
-            progress(Descent(number, spins, energy, _largest(torque), tolerance))
+        tell()
     worst = _largest(torque)
     if bool((worst >= tolerance).any()):
         replica = int(worst.argmax())
@@ -134,6 +143,14 @@ def minimise(
             f"tolerance if the potential in {str(force.dtype).removeprefix('torch.')} is no more precise"
         )
     return Minimum(as_array(spins), as_array(energy), as_array(worst), iterations, tolerance)
+
+
+def _beginning(begin: Descent | None, energy: Tensor, scale: Tensor) -> tuple[int, np.ndarray, Tensor, Tensor]:
+    """Number of the iteration, that of each replica, step lengths (R,), energies that count (R, MEMORY)."""
+    if begin is None:
+        step = 1 / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+        return 0, np.zeros(len(energy), int), step, energy[:, None].repeat(1, MEMORY)
+    return begin.iteration, begin.iterations.copy(), begin.steps.to(scale), begin.memory.clone().to(energy)
 
 
 def check_settings(tolerance: float | None, max_iterations: int) -> None:

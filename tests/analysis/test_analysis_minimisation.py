@@ -11,7 +11,7 @@ from mhipnn import SDModel
 from mhipnn.analysis.minimisation import descent_figure
 from mhipnn.config import compose_config
 from mhipnn.dynamics import read_trajectory
-from mhipnn.dynamics.descent import Descents
+from mhipnn.dynamics.descent_track import Descents
 from mhipnn.errors import ConfigError
 from mhipnn.simulate import run
 

@@ -69,7 +69,7 @@ def interrupt():
 @pytest.mark.parametrize(
     ("action", "code", "says"),
     [
-        (interrupt, 130, "interrupted at iteration 0: the same command begins with these replicas again"),
+        (interrupt, 130, "interrupted at iteration 0: the same command goes on from here"),
         (full, 1, "No space left on device; its 0 frames are kept"),
     ],
     ids=["ctrl-c", "full"],

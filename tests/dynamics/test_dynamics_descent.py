@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 import torch
 from toy_potentials import Toy, heisenberg, random_coupling
 
+from mhipnn import SDModel
 from mhipnn.dynamics import (
     Magnetisation,
     Minimisation,
@@ -16,7 +19,7 @@ from mhipnn.dynamics import (
     minimise,
     read_trajectory,
 )
-from mhipnn.dynamics.descent import descent_path, read_descents
+from mhipnn.dynamics.descent_track import descent_path, read_descents
 from mhipnn.dynamics.export import write_extxyz
 from mhipnn.errors import ConfigError, ConvergenceError, InputError, NonFiniteError
 from mhipnn.structures import RandomSites
@@ -60,33 +63,47 @@ def test_the_file_holds_start_and_minimum_of_every_replica(tmp_path):
     assert (write_extxyz(tmp_path / "run.extxyz", path, replica=2)).read_text().count("Lattice=") == 2
 
 
-def test_replicas_of_their_own_are_what_they_are_alone(tmp_path):
-    configs = clusters(3)
-    Minimisation(SETTINGS, CLUSTER, configs, tmp_path / "run.h5", deterministic=True).run()
-    found = read_trajectory(tmp_path / "run.h5")[0]
-    for number, config in enumerate(configs):
-        np.testing.assert_array_equal(found.spins[1, number], minimise(CLUSTER, [config], 1e-8).spins[0])
-    assert read_descents(tmp_path / "run.h5", 1).energies.shape[1] == 3
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
 
 
-def test_groups_before_an_interruption_are_kept(tmp_path):
-    configs, path = clusters(4), tmp_path / "run.h5"
-    Minimisation(SETTINGS, CLUSTER, configs, tmp_path / "whole.h5", groups=[2, 2]).run()
-    run = Minimisation(SETTINGS, CLUSTER, configs, path, groups=[2, 2])
+def kill():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("action", "goes_on_at"), [(ctrl_c, 17), (kill, 16)], ids=["ctrl-c", "kill"])
+@pytest.mark.parametrize("potential", [CLUSTER, SDModel(J=3.0, filling=1.0)], ids=["pairs", "electrons"])
+def test_what_was_interrupted_goes_on_to_the_bit(tmp_path, action, goes_on_at, potential):
+    """In the second group, at iteration 17; the last state was then saved there, or at 16."""
+    configs, settings = clusters(4), Minimise(tolerance=1e-5)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole, path = tmp_path / "whole" / "run.h5", tmp_path / "parts" / "run.h5"
+    Minimisation(settings, potential, configs, whole, groups=[2, 2]).run()
+    run = Minimisation(settings, potential, configs, path, groups=[2, 2], save_seconds=0.0)
 
     def stop(first, iteration, torque, tolerance):
-        if (first, iteration) == (2, 5):
-            raise KeyboardInterrupt
+        if (first, iteration) == (2, 17):
+            action()
 
     with pytest.raises(KeyboardInterrupt):
         run.run(stop)
     with TrajectoryReader(path) as reader:
         assert reader.recorded == [2, 1]
     seen = []
-    run.run(lambda first, *rest: seen.append(first), resume=True)
-    assert set(seen) == {2}
-    whole, gone_on = (read_trajectory(tmp_path / name)[0] for name in ("whole.h5", "run.h5"))
-    np.testing.assert_array_equal(gone_on.spins, whole.spins)
+    run.run(lambda *report: seen.append(report[:2]), resume=True)
+    assert seen[0] == (2, goes_on_at)
+    one, other = read_trajectory(whole)[0], read_trajectory(path)[0]
+    np.testing.assert_array_equal(other.spins, one.spins)
+    np.testing.assert_array_equal(other.energies, one.energies)
+    for first, second in zip(read_descents(whole, 2), read_descents(path, 2), strict=True):
+        np.testing.assert_array_equal(second, first)
+    assert {file.name for file in path.parent.iterdir()} == {file.name for file in whole.parent.iterdir()}
+
+
+def test_a_run_goes_on_with_its_own_file_alone(tmp_path):
+    configs, path = clusters(2), tmp_path / "run.h5"
+    Minimisation(SETTINGS, CLUSTER, configs, path).run()
     with pytest.raises(InputError, match="is of another run, its system differs"):
         Minimisation(SETTINGS, CLUSTER, configs[::-1], path).run(resume=True)
     with pytest.raises(InputError, match="is of another run, its dynamics differs"):
