@@ -1,4 +1,4 @@
-"""The tables of docs/accuracy.md, written from rows of tools/benchmark_accuracy.py.
+"""The tables and the figure of docs/accuracy.md, made from rows of tools/benchmark_accuracy.py.
 
     python tools/accuracy_page.py                                       # tables again from docs/results/accuracy.jsonl
     python tools/accuracy_page.py outputs/benchmarks/accuracy/rows ...  # take over the rows of these folders first
@@ -16,17 +16,22 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from accuracy_figures import models as draw_models
 from accuracy_rows import Row
 from accuracy_tables import COST, NOTHING, Column, Entry
+from matplotlib.figure import Figure
 
+from mhipnn.analysis.style import save
 from mhipnn.errors import InputError
 from mhipnn.explain import MISTAKES
 from mhipnn.run_folder import write_atomically
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, RESULTS = DOCS / "accuracy.md", DOCS / "results" / "accuracy.jsonl"
+FIGURE = DOCS / "figures" / "accuracy_models.png"
 KEPT = ("overrides", "configuration", "metrics", "finished", "commit", "mhipnn", "torch", "device", "threads")
 PAIRS = ("heisenberg", "heisenberg_biquadratic")
 BASELINES = ("bp", *PAIRS)
@@ -224,6 +229,21 @@ TABLES: Mapping[str, Callable[[Rows], str]] = {
 }  # fmt: skip
 
 
+def figure(rows: Rows) -> Figure:
+    """Torque R^2 of the models on every track; a model counts as one whatever its number of layers."""
+    entries = []
+    for track in TRACKS:
+        for settings, seeds in [(settings, seeds) for of, _, settings, seeds in LINES if of == track]:
+            name = "mhip_eq, shared_mu" if "shared_mu" in settings else "mhip_eq"
+            entries.append(replace(rows.of(full(track, settings), seeds), labels={"track": track, "model": name}))
+        entries += [
+            replace(entry, labels={"track": track, "model": name})
+            for name in BASELINES
+            for entry in trials_of(rows, track, name)[:1]
+        ]
+    return draw_models(entries)
+
+
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
     return [entry.cell(name, style) for _, name, style in columns]
 
@@ -267,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     rows.write(RESULTS)
     write_atomically(PAGE, page(PAGE.read_text(encoding="utf-8"), rows))
-    print(f"{len(rows.rows)} rows in {RESULTS}, tables in {PAGE}")
+    print(f"{len(rows.rows)} rows in {RESULTS}, tables in {PAGE}, {save(figure(rows), FIGURE)}")
     return 0
 
 

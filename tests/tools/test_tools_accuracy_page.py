@@ -62,6 +62,7 @@ def test_rows_of_a_folder_are_taken_over(tmp_path, monkeypatch, rows):
     text.write_text("before\n\n<!-- table: trials -->\n<!-- end -->\n\nafter\n")
     monkeypatch.setattr(accuracy_page, "RESULTS", results)
     monkeypatch.setattr(accuracy_page, "PAGE", text)
+    monkeypatch.setattr(accuracy_page, "FIGURE", tmp_path / "models.png")
     assert accuracy_page.main([str(folder)]) == 0
     assert results.read_text() == RESULTS.read_text()
     assert "| sd_disorder | " in text.read_text()
