@@ -14,6 +14,7 @@ from .. import registry
 from ..dynamics.export import write_extxyz, write_vtk
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
+from . import compare_report
 from .analyze_report import print_findings, write_findings
 from .observables.base import Observable, Recording
 from .selection import existing, frames_bar, make_folder, select_frames, select_replicas
@@ -23,18 +24,22 @@ ON_REQUEST = ("animation", "fields")
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
-    """Read a trajectory once, frame by frame, and write what the chosen observables find.
+    """Read a trajectory once, frame by frame, and write what the chosen observables find; compare a list of them.
 
     Args:
         cfg: as composed from ``conf/analyze.yaml``: ``trajectory``, ``observables``, ``start``, ``stop``, ``frames``,
             ``replicas``, ``output``, ``export``, ``potential``, and the settings of each observable below its name.
 
     Returns:
-        The content of analysis.json: observable -> name -> numbers.
+        The content of analysis.json: observable -> name -> numbers; of comparison.json for a list.
 
     Raises:
         UserError: no such file or not a trajectory, an unknown observable, one that the trajectory does not allow.
     """
+    if OmegaConf.is_list(cfg.trajectory):
+        return compare_report.run(cfg)
+    if cfg.names is not None:
+        raise ConfigError("names=... are those of several trajectories, trajectory=[A,B]; this is one")
     chosen = _chosen(cfg)
     _check_export(cfg.export)
     with TrajectoryReader(existing(cfg.trajectory)) as reader:

@@ -1,0 +1,264 @@
+"""``python -m mhipnn.analyze trajectory=[...]``: runs of one quench compared, as a table, a report and a figure."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..errors import ConfigError
+from ..run_folder import write_atomically
+from .analyze_report import shown, write_numbers
+from .compare import ComparedRun, Comparison, compare_trajectories
+from .compare_figure import comparison_sheet
+from .correlations import MeanAndError
+from .jackknife import Estimate
+from .observables.base import Recording
+from .selection import frames_bar, make_folder
+from .style import save
+
+_OF_ONE = ("observables", "export", "potential", "checkpoint")
+"""Settings that mean nothing to several trajectories."""
+
+
+def run(cfg: DictConfig) -> dict[str, Any]:
+    """Compare the trajectories of ``cfg.trajectory`` with the first of them; returns the content of comparison.json.
+
+    Args:
+        cfg: as composed from ``conf/analyze.yaml``: ``trajectory`` (a list), ``names``, ``start``, ``stop``,
+            ``frames``, ``replicas``, ``output``, ``correlation``.
+
+    Raises:
+        UserError: see :func:`.compare.compare_trajectories`; a setting that is for one trajectory.
+    """
+    for name in _OF_ONE:
+        if cfg.get(name) is not None:
+            raise ConfigError(f"{name}=... is for one trajectory; a list of them is compared, without it")
+    paths = [str(path) for path in cfg.trajectory]
+    with frames_bar() as bar:
+        result = compare_trajectories(
+            paths,
+            names=None if cfg.names is None else [str(name) for name in cfg.names],
+            start=cfg.start,
+            stop=cfg.stop,
+            frames=cfg.frames,
+            replicas=cfg.replicas,
+            r_max=cfg.correlation.r_max,
+            bin_width=cfg.correlation.bin_width,
+            track=lambda numbers: bar.track(list(numbers), description="frames"),
+        )
+    drawn = _instants(result, cfg.correlation.n_times)
+    folder = Path(cfg.output) if cfg.output else Path(paths[0]).resolve().parent / "comparison"
+    make_folder(folder)
+    save(comparison_sheet(result, drawn), folder / "comparison.png")
+    write_atomically(folder / "comparison.md", report(result, drawn, folder))
+    content = write_numbers(folder / "comparison.json", numbers(result))
+    _print(result, folder)
+    return content
+
+
+def _instants(result: Comparison, n_times: int) -> list[int]:
+    """Even in time up to the last; t = 0, where all are equal, is left out."""
+    recording = Recording(result.times, np.empty((0, 0)), [], Path())
+    instants = {*recording.instants(n_times, "correlation.n_times"), len(result.times) - 1}
+    return sorted(instant for instant in instants if result.times[instant] > 0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity of all runs: an estimate each, or words."""
+
+    quantity: str
+    unit: str
+    values: list[Estimate | str]
+
+
+def lines(result: Comparison) -> list[Line]:
+    """The table; the reference has no distance from itself."""
+    nearest = int(np.argmax(result.reference.mean_correlation.n[-1] > 0))
+    others = result.runs[1:]
+    none: list[Estimate | str] = ["-"]
+    agreements = [result.agreement(run) for run in others]
+    found = [
+        Line("energy per site at the end", "t0", [_last(run.mean_energy) for run in result.runs]),
+        Line("its difference from the reference", "t0",
+             none + [_last(result.energy_difference(run)) for run in others]),
+        Line("largest difference of the mean energy per site", "t0",
+             none + [Estimate(_largest(result.energy_difference(run)), np.nan) for run in others]),
+        Line(f"C(r = {result.r[nearest]:g}) at the end", "",
+             [_last(MeanAndError(*(each[:, nearest] for each in run.mean_correlation))) for run in result.runs]),
+        Line("rms distance of the spins at the end", "", none + [_last(run.distance) for run in others]),
+        Line("largest deviation of C(r, t)", "", none + [
+            Estimate(float(np.nanmax(np.abs(each.deviation))), np.nan) for each in agreements
+        ]),
+        Line("in standard errors", "", none + [_where(result, each.largest()) for each in agreements]),
+    ]  # fmt: skip
+    for words, errors, combined in (
+        ("bins (r, t) of C within 1 standard error", 1.0, False),
+        ("within 2 standard errors", 2.0, False),
+        ("within 2 errors of the difference", 2.0, True),
+    ):
+        shares = [each.fraction_within(errors, combined) for each in agreements]
+        found.append(Line(words, "", none + [f"{100 * one:.1f} %" if np.isfinite(one) else "-" for one in shares]))
+    if any(run.audit is not None for run in result.runs):
+        found.append(Line("torque R² by the audit", "", [_r2(run) for run in result.runs]))
+        found.append(Line("at the worst time", "", [_worst(run) for run in result.runs]))
+        found.append(Line("torque NRMSE by the audit", "", [_nrmse(run) for run in result.runs]))
+    return found
+
+
+def numbers(result: Comparison) -> dict[str, Any]:
+    """For comparison.json; energies in t0, times in hbar/t0, r in mean spacings."""
+    return {
+        "replicas": result.n_replicas,
+        "sites": result.n_sites,
+        "times": result.times,
+        "r": result.r,
+        "reference": result.reference.run.name,
+        "runs": {one.run.name: _numbers(result, one) for one in result.runs},
+    }
+
+
+def _numbers(result: Comparison, run: ComparedRun) -> dict[str, Any]:
+    described, reference = run.run, result.reference
+    made: dict[str, Any] = {
+        "trajectory": str(described.path.resolve()),
+        "potential": described.potential,
+        "integrator": described.integrator,
+        "time_step": described.time_step,
+        "version": described.version,
+        "energy_per_site": run.mean_energy._asdict(),
+        "correlation": run.mean_correlation._asdict(),
+    }
+    if run.audit is not None:
+        made["audit"] = {"reference": described.audit, **vars(run.audit)}
+    if run is reference:
+        return made
+    agreement = result.agreement(run)
+    largest, instant, r = agreement.largest()
+    difference = result.energy_difference(run)
+    return made | {
+        "differs_in": described.differences(reference.run),
+        "energy_per_site_difference": difference._asdict(),
+        "max_energy_deviation_per_site": _largest(difference),
+        "rms_distance": run.distance._asdict(),
+        **agreement.summary(),
+        "max_deviation_in_errors": largest,
+        "max_deviation_at": {"time": float(result.times[instant]), "r": float(result.r[r])},
+    }
+
+
+def report(result: Comparison, drawn: list[int], folder: Path) -> str:
+    """The numbers as Markdown."""
+    runs, reference = [one.run for one in result.runs], result.reference.run
+    made = [
+        [run.name, run.potential, run.integrator, "-" if run.time_step is None else f"{run.time_step:g}", run.version]
+        for run in runs
+    ]
+    table = [
+        [line.quantity + (f" ({line.unit})" if line.unit else ""), *(_text(value) for value in line.values)]
+        for line in lines(result)
+    ]
+    notes = [_note(run, reference) for run in runs[1:]]
+    files = "\n".join(f"- {_cell(run.name)}: `{os.path.relpath(run.path.resolve(), folder.resolve())}`" for run in runs)
+    panels = "abcd" if any(one.audit is not None for one in result.runs) else "abc"
+    audits = sorted({str(one.run.audit) for one in result.runs if one.audit is not None})
+    audit = f" ({panels[-1]}) 1 - R^2 of the torques, audited by {' and '.join(audits)} electrons." if audits else ""
+    first, last = (chr(ord(panels[-1]) + k) for k in (1, len(drawn)))
+    profiles = f"({first})" if first == last else f"({first}) to ({last})"
+    return f"""# Runs of one quench
+
+{result.n_replicas} realisations of {result.n_sites} sites, {len(result.times)} frames, t = {result.times[0]:g} to
+{result.times[-1]:.6g} hbar/t0: the same sites, first spins and seeds of the noise.
+The reference is {_cell(reference.name)}.
+
+{_markdown(["run", "potential", "integrator", "time step (hbar/t0)", "mhipnn"], made)}
+
+{"".join(notes)}
+{_markdown(["", *(run.name for run in runs)], table)}
+
+![Runs compared](comparison.png)
+
+(a) Energy per site, mean and standard error over realisations. (b) sqrt(sum |S_i - S'_i|^2/sum |S'_i|^2), S' the
+spins of {_cell(reference.name)}: sqrt 2 for unrelated spins. (c) Largest deviation of C(r, t) over r, in standard
+errors of the reference.{audit} {profiles} C(r) with standard errors, runs a little apart in r.
+
+Errors are standard errors over realisations; the difference of the energies is taken realisation by realisation.
+Bins at t = 0 are not counted.
+
+{files}
+"""
+
+
+def _note(run: Any, reference: Any) -> str:
+    """What was set otherwise than for the reference."""
+    differences = "; ".join(f"`{one}`" for one in run.differences(reference)) or "nothing"
+    noise = " A step of another length draws other noise." if run.other_noise(reference) else ""
+    return f"- {_cell(run.name)} differs from the reference in {differences}.{noise}\n"
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    body = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in body)
+
+
+def _cell(text: str) -> str:
+    """Names come from files."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _print(result: Comparison, folder: Path) -> None:
+    table = Table(
+        title=f"{len(result.runs)} runs of {result.n_replicas} x {result.n_sites} spins, {len(result.times)} frames, "
+        f"t = {result.times[0]:g} to {result.times[-1]:.6g}",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    table.add_column("quantity", overflow="fold")
+    for run in result.runs:
+        table.add_column(escape(run.run.name), justify="right", overflow="fold")
+    table.add_column("unit")
+    for line in lines(result):
+        table.add_row(escape(line.quantity), *(escape(_text(value)) for value in line.values), line.unit)
+    console = Console()
+    console.print(table)
+    console.print(f"comparison.md, comparison.json and comparison.png in {folder}", soft_wrap=True, highlight=False)
+
+
+def _text(value: Estimate | str) -> str:
+    return value if isinstance(value, str) else shown(value)
+
+
+def _last(values: MeanAndError) -> Estimate:
+    return Estimate(float(values.mean[-1]), float(values.error[-1]))
+
+
+def _largest(values: MeanAndError) -> float:
+    return float(np.abs(values.mean).max())
+
+
+def _where(result: Comparison, largest: tuple[float, int, int]) -> str:
+    value, instant, r = largest
+    return f"{value:.2f} at r = {result.r[r]:g}, t = {result.times[instant]:g}" if np.isfinite(value) else "-"
+
+
+def _r2(run: ComparedRun) -> str:
+    return "-" if run.audit is None else f"{run.audit.total_r2:.4f} ({run.run.audit})"
+
+
+def _worst(run: ComparedRun) -> str:
+    if run.audit is None:
+        return "-"
+    worst = int(run.audit.r2.argmin())
+    return f"{run.audit.r2[worst]:.4f} at t = {run.audit.times[worst]:g}"
+
+
+def _nrmse(run: ComparedRun) -> str:
+    return "-" if run.audit is None else f"{100 * run.audit.total_nrmse:.2g} %"
