@@ -49,7 +49,7 @@ def comparison_sheet(result: Comparison, shown: Sequence[int]) -> Figure:
 def _looks(result: Comparison) -> list[tuple[ComparedRun, dict[str, object]]]:
     """Each run with its colour, line and marker."""
     colours = colours_of_runs(len(result.runs))
-    every = max(1, -(-len(result.times) // _MARKED))
+    every = max(len(result.runs), -(-len(result.times) // _MARKED))
     return [
         (run, {"color": colours[k], "linestyle": RUN_LINES[k], "marker": MARKERS[k], "linewidth": 1.4, "markersize": 4,
                "markevery": (k * every // len(result.runs), every), "label": run.run.name})
@@ -66,13 +66,19 @@ def _energy(ax: Axes, result: Comparison) -> None:
 
 
 def _distance(ax: Axes, result: Comparison) -> None:
+    """Small differences grow exponentially, so on a logarithmic scale; t = 0, where there are none, is left out."""
+    after = result.times > 0
+    t = result.times[after]
+    smallest = 1.0
+    ax.set_yscale("log", nonpositive="mask")
     ax.axhline(np.sqrt(2), color=MUTED, linewidth=0.9, linestyle=":")
-    ax.text(result.times[-1], np.sqrt(2), "unrelated ", fontsize=8, color=MUTED, ha="right", va="bottom")
+    ax.text(result.times[-1], 1.5, "unrelated", fontsize=8, color=MUTED, ha="right", va="bottom")
     for run, look in _looks(result)[1:]:
-        root, error, _ = run.distance
-        ax.plot(result.times, root, **look)  # type: ignore[arg-type]
-        ax.fill_between(result.times, root - error, root + error, color=look["color"], alpha=0.12, linewidth=0)  # type: ignore[arg-type]
-    ax.set_ylim(0, 1.6)
+        root, error = (values[after] for values in run.distance[:2])
+        ax.plot(t, root, **look)  # type: ignore[arg-type]
+        ax.fill_between(t, root - error, root + error, color=look["color"], alpha=0.12, linewidth=0)  # type: ignore[arg-type]
+        smallest = min([smallest, *root[root > 0]])
+    ax.set_ylim(_decade_below(smallest), 3)
     label(ax, _TIME, f"rms distance from {result.reference.run.name}")
 
 
@@ -99,8 +105,12 @@ def _audit(ax: Axes, result: Comparison) -> None:
     low, high = min(one.min() for one in lost), max(one.max() for one in lost)
     if low > 0:  # errors of KPM and of a network are decades apart
         ax.set_yscale("log")
-        ax.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
+        ax.set_ylim(_decade_below(low), 1 / _decade_below(1 / high))
     label(ax, _TIME, "$1-R^2$ of the torques (audit)")
+
+
+def _decade_below(value: float) -> float:
+    return float(10.0 ** np.floor(np.log10(value / 1.2)))
 
 
 def _profile(ax: Axes, result: Comparison, instant: int) -> None:
@@ -109,7 +119,7 @@ def _profile(ax: Axes, result: Comparison, instant: int) -> None:
     n, width = len(result.runs), result.r[1] - result.r[0] if len(result.r) > 1 else 0.5
     for k, (run, look) in enumerate(_looks(result)):
         mean, error, _ = run.mean_correlation
-        at = result.r + width * 0.14 * (k - (n - 1) / 2)
+        at = result.r + width * 0.1 * (k - (n - 1) / 2)
         ax.errorbar(at, mean[instant], np.nan_to_num(error[instant]), capsize=2, elinewidth=1,
                     **{**look, "markevery": None, "linewidth": 0.8})  # type: ignore[arg-type]  # fmt: skip
     ax.set_xlim(0, None)

@@ -51,7 +51,7 @@ def label(ax: Axes, x: str, y: str, title: str = "") -> None:
 
 def colours_of_runs(n: int) -> list[str]:
     """n colours: dark blue for the first, which the others are compared with, orange for the last."""
-    between = ("#4f9d8f", "#8c4a6e", "#8a8f98", "#b8a03c")
+    between = ("#35776f", "#8c4a6e", "#8a8f98", "#b8a03c")
     return [EXACT, *between[: n - 2], LEARNED][:n]
 
 
