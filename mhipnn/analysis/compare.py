@@ -119,7 +119,7 @@ def compare_trajectories(
     """
     _check_count(paths, names)
     with ExitStack() as stack:
-        readers = [stack.enter_context(TrajectoryReader(existing(str(path)))) for path in paths]
+        readers = [stack.enter_context(TrajectoryReader(existing(path))) for path in paths]
         first = readers[0]
         chosen = []
         for reader in readers:

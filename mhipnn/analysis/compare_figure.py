@@ -52,7 +52,7 @@ def _looks(result: Comparison) -> list[tuple[ComparedRun, dict[str, object]]]:
     every = max(len(result.runs), -(-len(result.times) // _MARKED))
     return [
         (run, {"color": colours[k], "linestyle": RUN_LINES[k], "marker": MARKERS[k], "linewidth": 1.4, "markersize": 4,
-               "markevery": (k * every // len(result.runs), every), "label": run.run.name})
+               "markevery": (k * every // len(result.runs), every), "label": _plain_text(run.run.name)})
         for k, run in enumerate(result.runs)
     ]  # fmt: skip
 
@@ -79,7 +79,7 @@ def _distance(ax: Axes, result: Comparison) -> None:
         ax.fill_between(t, root - error, root + error, color=look["color"], alpha=0.12, linewidth=0)  # type: ignore[arg-type]
         smallest = min([smallest, *root[root > 0]])
     ax.set_ylim(_decade_below(smallest), 3)
-    label(ax, _TIME, f"rms distance from {result.reference.run.name}")
+    label(ax, _TIME, f"rms distance from {_plain_text(result.reference.run.name)}")
 
 
 def _deviation(ax: Axes, result: Comparison) -> None:
@@ -107,6 +107,11 @@ def _audit(ax: Axes, result: Comparison) -> None:
         ax.set_yscale("log")
         ax.set_ylim(_decade_below(low), 1 / _decade_below(1 / high))
     label(ax, _TIME, "$1-R^2$ of the torques (audit)")
+
+
+def _plain_text(name: str) -> str:
+    """No formula, whatever stands in a file."""
+    return name.replace("$", r"\$")
 
 
 def _decade_below(value: float) -> float:

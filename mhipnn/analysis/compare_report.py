@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +19,7 @@ from .compare import Comparison, compare_trajectories
 from .compare_figure import comparison_sheet
 from .compare_numbers import lines, numbers
 from .jackknife import Estimate
-from .observables.base import Recording
+from .observables.base import instants
 from .recorded_run import RecordedRun
 from .selection import frames_bar, make_folder
 from .style import save
@@ -42,6 +41,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     for name in _OF_ONE:
         if cfg.get(name) is not None:
             raise ConfigError(f"{name}=... is for one trajectory; a list of them is compared, without it")
+    if cfg.names is not None and not OmegaConf.is_list(cfg.names):
+        raise ConfigError(f"names={cfg.names}: give a list [A,B,...], one name a trajectory")
     paths = [str(path) for path in cfg.trajectory]
     with frames_bar() as bar:
         result = compare_trajectories(
@@ -67,9 +68,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def _instants(result: Comparison, n_times: int) -> list[int]:
     """Even in time up to the last; t = 0, where all are equal, is left out."""
-    recording = Recording(result.times, np.empty((0, 0)), [], Path())
-    instants = {*recording.instants(n_times, "correlation.n_times"), len(result.times) - 1}
-    return sorted(instant for instant in instants if result.times[instant] > 0)
+    even = {*instants(result.times, n_times, "correlation.n_times"), len(result.times) - 1}
+    return sorted(instant for instant in even if result.times[instant] > 0)
 
 
 def report(result: Comparison, drawn: list[int], folder: Path) -> str:

@@ -53,17 +53,18 @@ class RecordedRun:
 
     @classmethod
     def of(cls, reader: TrajectoryReader) -> RecordedRun:
-        config = _table(reader.metadata.get("config"))
+        metadata = _table(reader.metadata)
+        config = _table(metadata.get("config"))
         potential, dynamics = _table(config.get("potential")), _table(config.get("dynamics"))
         step = dynamics.get("time_step")
         settings = dict(_flat({key: config[key] for key in _COMPARED if key in config}))
         return cls(
             path=reader.path,
             name=potential_name(potential) or reader.path.resolve().parent.name,
-            potential=_potential_in_words(potential, _table(reader.metadata.get("identity"))),
+            potential=_potential_in_words(potential, _table(metadata.get("identity"))),
             integrator=_class_name(_table(dynamics.get("integrator"))) or "-",
             time_step=float(step) if isinstance(step, int | float) else None,
-            version=str(reader.metadata.get("version", "-")),
+            version=str(metadata.get("version", "-")),
             audit=_audit_in_words(_table(config.get("audit"))),
             settings=settings | {"precision": str(reader.file["spins"].dtype)},
         )
@@ -150,7 +151,7 @@ def _sites_differ(
 
 
 def _seeds_differ(reference: TrajectoryReader, other: TrajectoryReader, replicas: Sequence[int]) -> str | None:
-    seeds = [reader.metadata.get("noise_seeds") for reader in (reference, other)]
+    seeds = [_table(reader.metadata).get("noise_seeds") for reader in (reference, other)]
     if not all(isinstance(each, list) for each in seeds):
         return None
     one, two = ([each[k] for k in replicas if k < len(each)] for each in seeds)  # type: ignore[index, arg-type]
@@ -184,7 +185,7 @@ def potential_name(node: Mapping[str, Any]) -> str:
     if kind == "Sum":
         terms = [potential_name(term) for term in node.values() if isinstance(term, Mapping)]
         return " + ".join(term for term in terms if term)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower().strip("_")
 
 
 def _potential_in_words(node: Mapping[str, Any], identity: Mapping[str, Any]) -> str:

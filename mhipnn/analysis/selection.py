@@ -18,9 +18,12 @@ def select_frames(times: np.ndarray, start: float | None, stop: float | None, fr
     """Frames with start <= t <= stop, every k-th of them such that there are at most ``frames``.
 
     Raises:
-        ConfigError: no frame is left, or ``frames`` < 1.
+        ConfigError: no frame is left, a time that is no number, or ``frames`` < 1.
     """
-    if frames is not None and (int(frames) != frames or frames < 1):
+    for name, time in (("start", start), ("stop", stop)):
+        if time is not None and not _is_number(time):
+            raise ConfigError(f"{name}={time}: give a time, hbar/t0, or null")
+    if frames is not None and not (_is_number(frames) and frames >= 1 and int(frames) == frames):
         raise ConfigError(f"frames={frames}: give a whole number >= 1, or null for all")
     low, high = (-np.inf if start is None else start), (np.inf if stop is None else stop)
     inside = np.flatnonzero((times >= low - 1e-9) & (times <= high + 1e-9))
@@ -39,10 +42,11 @@ def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> l
     """
     n = len(reader.configs)
     if wanted is not None:
-        chosen = list(wanted)
-        if not chosen or any(int(k) != k or not 0 <= k < n for k in chosen) or len(set(chosen)) < len(chosen):
+        chosen = list(wanted) if isinstance(wanted, Sequence) else [wanted]
+        known = all(_is_number(k) and k in range(n) for k in chosen)
+        if not isinstance(wanted, Sequence) or not chosen or not known or len(set(chosen)) < len(chosen):
             raise ConfigError(
-                f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
+                f"replicas={wanted}: the trajectory has replicas 0 to {n - 1}; give a list of some, each once"
             )
         return chosen
     temperatures = _temperatures(reader.metadata)
@@ -62,11 +66,15 @@ def _temperatures(metadata: Any) -> list[Any]:
     return metadata if isinstance(metadata, list) else []
 
 
-def existing(path: str) -> Path:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def existing(path: Any) -> Path:
     """The file of a trajectory. Raises ConfigError: there is none."""
-    if not Path(path).is_file():
+    if not Path(str(path)).is_file():
         raise ConfigError(f"trajectory={path}: there is no such file; give the trajectory.h5 of a run of simulate")
-    return Path(path)
+    return Path(str(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -263,6 +264,7 @@ def test_other_quenches_are_refused_with_what_differs(folder, name, kind, says):
         (["exact"] * 7, [], "a list of 7"),
         (["exact", "turned"], ["names=[a]"], "give 2 different ones"),
         (["exact", "turned"], ["names=[a,a]"], "give 2 different ones"),
+        (["exact", "turned"], ["names=ab"], "names=ab: give a list"),
         (["exact", "turned"], ["observables=[energy]"], "observables=... is for one trajectory"),
         (["exact", "turned"], ["export=vtk"], "export=... is for one trajectory"),
         (["exact", "turned"], ["potential=exact"], "potential=... is for one trajectory"),
@@ -282,6 +284,23 @@ def test_mistakes_are_told_in_one_sentence(folder, tmp_path, names, settings, sa
         command(folder, names, *given)
     assert says in str(caught.value)
     assert not (tmp_path / "never").exists()
+
+
+def test_what_a_file_says_is_words(tmp_path, quench):
+    """A file may say anything; the report holds it as text."""
+    odd = [
+        {"config": {"potential": {"_target_": "a.$x^$|b\nc"}, "dynamics": [1]}, "noise_seeds": "1", "version": {}},
+        [],
+    ]
+    for name, metadata in zip("ab", odd, strict=True):
+        write_trajectory(tmp_path / f"{name}.h5", quench)
+        with h5py.File(tmp_path / f"{name}.h5", "a") as file:
+            file.attrs["metadata"] = json.dumps(metadata)
+    paths = ",".join(str(tmp_path / f"{name}.h5") for name in "ab")
+    content = analyze.run(compose_config("analyze", [f"trajectory=[{paths}]"]))
+    assert content["reference"] == "$x^$|b\nc"
+    assert list(content["runs"])[1] == tmp_path.name
+    assert "| $x^$\\|b c |" in (tmp_path / "comparison" / "comparison.md").read_text()
 
 
 def test_names_are_for_several(folder):
