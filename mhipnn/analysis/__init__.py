@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .compare import Comparison, compare_trajectories
 from .correlations import (
     MeanAndError,
     RadialCorrelation,
@@ -15,11 +16,13 @@ from .rollout import RolloutComparison, compare_rollouts
 from .structure_factor import shell_average, structure_factor
 
 __all__ = [
+    "Comparison",
     "MeanAndError",
     "RadialCorrelation",
     "RolloutComparison",
     "autocorrelation",
     "compare_rollouts",
+    "compare_trajectories",
     "mean_and_error",
     "nrmse",
     "r_squared",

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import registry
 from ..dynamics.export import write_extxyz, write_vtk
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
+from . import compare_report
 from .analyze_report import print_findings, write_findings
 from .observables.base import Observable, Recording
 from .realisations import recorded_realisations
-from .simulation_start import temperature_blocks
+from .selection import existing, frames_bar, make_folder, select_frames, select_replicas
 
 ON_REQUEST = ("animation", "fields")
 """Left out of "all": the one takes long, the other needs a potential."""
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
-    """Read a trajectory once, frame by frame, and write what the chosen observables find.
+    """Read a trajectory once, frame by frame, and write what the chosen observables find; compare a list of them.
 
     Args:
         cfg: as composed from ``conf/analyze.yaml``: ``trajectory``, ``observables``, ``start``, ``stop``, ``frames``,
             ``replicas``, ``output``, ``export``, ``potential``, and the settings of each observable below its name.
 
     Returns:
-        The content of analysis.json: observable -> name -> numbers.
+        The content of analysis.json: observable -> name -> numbers; of comparison.json for a list.
 
     Raises:
         UserError: no such file or not a trajectory, an unknown observable, one that the trajectory does not allow.
     """
+    if OmegaConf.is_list(cfg.trajectory):
+        return compare_report.run(cfg)
+    if cfg.names is not None:
+        raise ConfigError("names=... are those of several trajectories, trajectory=[A,B]; this is one")
     chosen = _chosen(cfg)
     _check_export(cfg.export)
-    with TrajectoryReader(_existing(cfg.trajectory)) as reader:
+    with TrajectoryReader(existing(cfg.trajectory)) as reader:
         frames = select_frames(reader.times, cfg.start, cfg.stop, cfg.frames)
         replicas = select_replicas(reader, cfg.replicas)
         folder = Path(cfg.output) if cfg.output else Path(cfg.trajectory).resolve().parent / "analysis"
@@ -50,8 +52,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         own = [numbers[replica] for replica in replicas]
         recording = Recording(reader.times[frames], reader.energies[frames][:, replicas], configs, folder, own)
         started = _start(chosen, recording, complete=cfg.observables is not None)
-        _make(folder)
-        with _progress_bar() as bar:
+        make_folder(folder)
+        with frames_bar() as bar:
             for number, frame in enumerate(bar.track(frames, description="frames")):
                 spins = reader.spins(frame)[replicas]
                 for observable in started.observables.values():
@@ -61,47 +63,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     exported = _export(cfg, folder, replicas)
     print_findings(recording, findings, started.left_out, folder, exported)
     return content
-
-
-def select_frames(times: np.ndarray, start: float | None, stop: float | None, frames: int | None) -> list[int]:
-    """Frames with start <= t <= stop, every k-th of them such that there are at most ``frames``.
-
-    Raises:
-        ConfigError: no frame is left, or ``frames`` < 1.
-    """
-    if frames is not None and (int(frames) != frames or frames < 1):
-        raise ConfigError(f"frames={frames}: give a whole number >= 1, or null for all")
-    low, high = (-np.inf if start is None else start), (np.inf if stop is None else stop)
-    inside = np.flatnonzero((times >= low - 1e-9) & (times <= high + 1e-9))
-    if not len(inside):
-        reach = f"it holds t = {times[0]:g} to {times[-1]:g}" if len(times) else "it holds no complete frame"
-        raise ConfigError(f"start={start} stop={stop}: no frame of the trajectory is in this range; {reach}")
-    step = 1 if frames is None else math.ceil(len(inside) / frames)
-    return inside[::step].tolist()
-
-
-def select_replicas(reader: TrajectoryReader, wanted: Sequence[int] | None) -> list[int]:
-    """The replicas to average over: those given, or all, which then must be at one temperature.
-
-    Raises:
-        ConfigError: no such replica, or a run at several temperatures without a choice.
-    """
-    n = len(reader.configs)
-    if wanted is not None:
-        chosen = list(wanted)
-        if not chosen or any(int(k) != k or not 0 <= k < n for k in chosen) or len(set(chosen)) < len(chosen):
-            raise ConfigError(
-                f"replicas={chosen}: the trajectory has replicas 0 to {n - 1}; give some of them, each once"
-            )
-        return chosen
-    temperatures = temperature_blocks(reader.metadata)
-    if temperatures:
-        each = n // len(temperatures)
-        raise ConfigError(
-            f"the run has {len(temperatures)} temperatures {temperatures}, {each} replicas at each, in this order: "
-            f"average over those of one, with replicas=[0,...,{each - 1}] over those of the first"
-        )
-    return list(range(n))
 
 
 @dataclass
@@ -136,12 +97,6 @@ def _potential(cfg: DictConfig) -> Any:
     return instantiate(cfg.potential)
 
 
-def _existing(path: str) -> Path:
-    if not Path(path).is_file():
-        raise ConfigError(f"trajectory={path}: there is no such file; give the trajectory.h5 of a run of simulate")
-    return Path(path)
-
-
 def _start(chosen: Mapping[str, Observable], recording: Recording, complete: bool) -> _Started:
     """Start what the trajectory allows; if the observables were named, all of them."""
     started, left_out = {}, {}
@@ -171,17 +126,3 @@ def _check_export(export: Any) -> None:
     for kind in [export] if isinstance(export, str) else list(export or []):
         if kind not in ("extxyz", "vtk"):
             raise ConfigError(f"export: unknown {kind!r}: {suggest(str(kind), ('extxyz', 'vtk'))}")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"output={folder} cannot be written ({error.strerror}); choose another folder") from error
-
-
-def _progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), transient=True,
-    )  # fmt: skip

@@ -28,7 +28,6 @@ def write_findings(
     folder: Path, trajectory: Path, recording: Recording, findings: Mapping[str, Findings]
 ) -> dict[str, Any]:
     """Figures, analysis.json and, for long arrays, arrays.npz."""
-    arrays: dict[str, np.ndarray] = {}
     content: dict[str, Any] = {
         "trajectory": str(trajectory.resolve()),
         "frames": len(recording.times),
@@ -39,14 +38,21 @@ def write_findings(
     }
     for name, found in findings.items():
         table = [{"quantity": row.quantity, **row.estimate._asdict(), "unit": row.unit} for row in found.rows]
-        content[name] = _plain({"table": table, **found.numbers}, name, arrays)
+        content[name] = {"table": table, **found.numbers}
         for title, figure in found.figures.items():
             save(figure, folder / f"{title}.png")
+    return write_numbers(folder / "analysis.json", content)
+
+
+def write_numbers(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON file of numbers and arrays and, for the long ones, arrays.npz beside it; returns what the JSON holds."""
+    arrays: dict[str, np.ndarray] = {}
+    written: dict[str, Any] = {name: _plain(value, name, arrays) for name, value in content.items()}
     if arrays:
-        with atomic_path(folder / "arrays.npz") as partial, partial.open("wb") as file:
+        with atomic_path(path.with_name("arrays.npz")) as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    write_atomically(folder / "analysis.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return content
+    write_atomically(path, json.dumps(written, indent=2, allow_nan=False) + "\n")
+    return written
 
 
 def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -85,7 +91,7 @@ def print_findings(
         table.add_column(title, overflow="fold", justify="right" if title == "value" else "left")
     for name, found in findings.items():
         for number, row in enumerate(found.rows):
-            table.add_row("" if number else name, escape(row.quantity), _shown(row.estimate), row.unit)
+            table.add_row("" if number else name, escape(row.quantity), shown(row.estimate), row.unit)
     console.print(table)
     for reason in left_out.values():
         console.print(f"[yellow]left out[/] {escape(reason)}", soft_wrap=True, highlight=False)
@@ -95,7 +101,7 @@ def print_findings(
         console.print(path, soft_wrap=True, highlight=False)
 
 
-def _shown(estimate: Estimate) -> str:
+def shown(estimate: Estimate) -> str:
     """As many digits as the error has meaning."""
     if not math.isfinite(estimate.value):
         return "-"

@@ -109,16 +109,13 @@ def _compared(reference: FrozenPotential, spins: Array, fields: Array, sampled: 
 
 
 @dataclass(frozen=True)
-class AuditResult:
-    """What an audit found.
+class AuditScores:
+    """How far the torques of a run were from the reference's.
 
     Args:
         times: (A,) of the frames that it looked at, hbar/t0.
         r2, nrmse: (A,) over the replicas of each, see :mod:`.parity`.
         total_r2, total_nrmse: over all of them.
-        reference, own: torques of the sampled sites, (n, 3) each, energy.
-        spread: (T, R) rms torque spread of the committee, or None.
-        all_times: (T,) of all frames.
     """
 
     times: Array
@@ -126,6 +123,44 @@ class AuditResult:
     nrmse: Array
     total_r2: float
     total_nrmse: float
+
+
+def audit_scores(
+    reader: TrajectoryReader,
+    name: str = "audit",
+    frames: Sequence[int] | None = None,
+    replicas: Sequence[int] | None = None,
+) -> AuditScores | None:
+    """From the sums in a trajectory, of some frames and replicas or of all; None: none of them was looked at."""
+    if f"streams/{name}/error2" not in reader.file:
+        return None
+    kept = np.ix_(
+        range(reader.n_frames) if frames is None else frames, range(reader.n_replicas) if replicas is None else replicas
+    )
+    sums = [np.asarray(reader.file[f"streams/{name}/{quantity}"])[kept] for quantity in _SUMS]
+    looked = np.isfinite(sums[0]).any(1)
+    if not looked.any():
+        return None
+    errors, squares, means = (np.nanmean(each[looked], axis=1) for each in sums)
+    return AuditScores(
+        times=reader.times[kept[0][:, 0]][looked],
+        r2=_r2(errors, squares, means),
+        nrmse=np.sqrt(errors / squares),
+        total_r2=float(_r2(errors.mean(), squares.mean(), means.mean())),
+        total_nrmse=float(np.sqrt(errors.mean() / squares.mean())),
+    )
+
+
+@dataclass(frozen=True)
+class AuditResult(AuditScores):
+    """What an audit found, with what its figure shows.
+
+    Args:
+        reference, own: torques of the sampled sites, (n, 3) each, energy.
+        spread: (T, R) rms torque spread of the committee, or None.
+        all_times: (T,) of all frames.
+    """
+
     reference: Array
     own: Array
     all_times: Array
@@ -134,22 +169,14 @@ class AuditResult:
     @classmethod
     def read(cls, reader: TrajectoryReader, name: str = "audit") -> AuditResult | None:
         """From the streams of a trajectory; None: it was not audited, or at no frame."""
+        scores = audit_scores(reader, name)
+        if scores is None:
+            return None
         streams = reader.streams()
-        if f"{name}/error2" not in streams:
-            return None
-        error2, torque2, mean = (streams[f"{name}/{quantity}"] for quantity in _SUMS)
-        looked = np.isfinite(error2).any(1)
-        if not looked.any():
-            return None
-        errors, squares, means = (np.nanmean(each[looked], axis=1) for each in (error2, torque2, mean))
         kept = [streams[f"{name}/{which}"].reshape(-1, 3) for which in ("reference", "own")]
         there = np.isfinite(kept[0]).all(1)
         return cls(
-            times=reader.times[looked],
-            r2=_r2(errors, squares, means),
-            nrmse=np.sqrt(errors / squares),
-            total_r2=float(_r2(errors.mean(), squares.mean(), means.mean())),
-            total_nrmse=float(np.sqrt(errors.mean() / squares.mean())),
+            **vars(scores),
             reference=kept[0][there],
             own=kept[1][there],
             all_times=reader.times,

@@ -100,7 +100,7 @@ def correlation_profiles(
 
 def rollout_correlations(comparison: RolloutComparison, at: Sequence[float] | None = None) -> Figure:
     """C(r) at several times, exact against learned, means over the realisations."""
-    fraction = comparison.fraction_within()
+    fraction = comparison.agreement.fraction_within()
     title = f"{100 * fraction:.0f} % of the bins within two standard errors"
     return correlation_profiles(
         comparison.exact_correlation.r, comparison.times, comparison.exact_mean, comparison.learned_mean, at, title

@@ -12,10 +12,9 @@ import torch
 from ..configuration import Array, SpinConfiguration
 from ..dynamics.quench import Quench, Trajectory
 from ..potential import FrozenPotential, Potential, torque
+from .agreement import CorrelationAgreement, rms_distance
 from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation
 from .parity import nrmse, r_squared
-
-N_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -63,51 +62,26 @@ class RolloutComparison:
         return np.array([r_squared(*pair) for pair in zip(*self.own_path, strict=True)])
 
     @cached_property
-    def correlation_deviation(self) -> Array:
-        """C_learned - C_exact of the means, (T, B)."""
-        return self.learned_mean.mean - self.exact_mean.mean
+    def agreement(self) -> CorrelationAgreement:
+        """C(r, t) of the learned trajectories beside that of the exact ones."""
+        return CorrelationAgreement(self.times, self.exact_mean, self.learned_mean)
 
     @cached_property
     def energy_deviation(self) -> Array:
         """(E_learned - E_exact)/N of the means over realisations, each potential along its own trajectory, (T,)."""
         return (self.learned.energies - self.exact.energies).mean(1) / self.exact.n_sites
 
-    def fraction_within(self, n_errors: float = N_ERRORS, combined: bool = False, until: float = float("inf")) -> float:
-        """Fraction of the (r, t) bins, t <= ``until``, with |C_learned - C_exact| <= n_errors x standard error.
-
-        C is the mean over the realisations; the standard error is that of the exact mean over realisations (ddof = 1),
-        or with ``combined`` the root of the sum of both squares. t = 0 is left out, where both are equal
-        by construction, and so are bins that hold pairs in fewer than two realisations. NaN if no bin is left.
-        """
-        error = self.exact_mean.error
-        if combined:
-            error = np.hypot(error, self.learned_mean.error)
-        counted = np.isfinite(error) & ((self.times > 0) & (self.times <= until))[:, None]
-        if not counted.any():
-            return float("nan")
-        return float((np.abs(self.correlation_deviation) <= n_errors * error)[counted].mean())
-
-    def agreement_time(self, share: float = 0.95, n_errors: float = 1.0) -> float:
-        """The last time t up to which :meth:`fraction_within` is at least ``share``; 0 if there is none, hbar/t0."""
-        good = [t for t in self.times if self.fraction_within(n_errors, until=t) >= share]
-        return float(max(good, default=0.0))
-
     def summary(self) -> dict[str, float]:
         """The numbers of the comparison by name; energies in t0."""
-        spins = self.learned.spins[-1] - self.exact.spins[-1]
-        return {
-            "within_1_error": self.fraction_within(1.0),
-            "within_1_error_until": self.agreement_time(),
-            "within_2_errors": self.fraction_within(),
-            "within_2_combined_errors": self.fraction_within(combined=True),
+        distance = rms_distance(self.learned.spins[-1], self.exact.spins[-1])
+        return self.agreement.summary() | {
             "torque_r2": r_squared(self.torques, self.learned_torques),
             "torque_r2_min": float(self.torque_r2.min()),
             "torque_nrmse": nrmse(self.torques, self.learned_torques),
             "own_path_torque_r2": r_squared(*self.own_path),
             "own_path_torque_r2_min": float(self.own_torque_r2.min()),
-            "max_correlation_deviation": float(np.nanmax(np.abs(self.correlation_deviation))),
             "max_energy_deviation_per_site": float(np.abs(self.energy_deviation).max()),
-            "final_spin_rms_deviation": float(np.sqrt((spins**2).sum(-1).mean())),
+            "final_spin_rms_deviation": float(np.sqrt((distance**2).mean())),
             "realisations": float(self.exact.n_replicas),
         }
 

@@ -22,6 +22,7 @@ from ..nn.checkpoint import checkpoint_paths
 from ..run_folder import RunFolder
 from ..structures.spins import random_spins
 from .realisations import recorded_realisations
+from .selection import temperature_blocks
 
 _STARTED = 1  # the last word of the seeds of runs that begin with the spins of another
 
@@ -109,18 +110,6 @@ def replicas_from(path: str, seed: int, copies: int = 1) -> Replicas:
         [numbers[replica] for replica, _ in each],
         tuple(map(str, blocks)),
     )
-
-
-def temperature_blocks(metadata: Any) -> list[Any]:
-    """Names of the equal parts of a run that stand one after the other, its temperatures; empty if there is one."""
-    if not isinstance(metadata, dict):
-        return []
-    blocks = metadata.get("temperatures")
-    if blocks is None:  # a file that was written before this was recorded
-        for key in ("config", "dynamics", "temperature"):
-            metadata = metadata.get(key) if isinstance(metadata, dict) else None
-        blocks = metadata
-    return blocks if isinstance(blocks, list) and len(blocks) > 1 else []
 
 
 def open_folder(cfg: DictConfig) -> RunFolder:

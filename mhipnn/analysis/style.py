@@ -17,6 +17,7 @@ EXACT = "#1f3b5c"
 LEARNED = "#e07b1a"
 MUTED = "#8a8f98"
 MARKERS = "osD^vP"
+RUN_LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), "-.", (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5)), (0, (2.5, 2.5)))
 SPIN_COLOURS = colormaps["cividis"]
 TIME_COLOURS = colormaps["viridis"]
 
@@ -46,6 +47,12 @@ def label(ax: Axes, x: str, y: str, title: str = "") -> None:
     ax.set_ylabel(y, fontsize=10)
     if title:
         ax.set_title(title, fontsize=10, loc="left")
+
+
+def colours_of_runs(n: int) -> list[str]:
+    """n colours: dark blue for the first, which the others are compared with, orange for the last."""
+    between = ("#35776f", "#8c4a6e", "#8a8f98", "#b8a03c")
+    return [EXACT, *between[: n - 2], LEARNED][:n]
 
 
 def colours_of_times(n: int) -> list[tuple[float, float, float, float]]:

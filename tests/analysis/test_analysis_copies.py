@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from mhipnn.analysis import analyze, analyze_report, minimisation, simulation_report
+from mhipnn.analysis.compare import compare_trajectories
 from mhipnn.analysis.realisations import over_copies, recorded_realisations
-from mhipnn.analysis.simulation_start import realisations, replicas_from, temperature_blocks
+from mhipnn.analysis.selection import temperature_blocks
+from mhipnn.analysis.simulation_start import realisations, replicas_from
 from mhipnn.config import compose_config
 from mhipnn.dynamics import Trajectory, TrajectoryReader, read_trajectory, write_trajectory
 from mhipnn.errors import ConfigError
@@ -116,6 +118,20 @@ def test_errors_count_realisations(tmp_path):
 
 def reader_energy(folder, replica):
     return read_trajectory(folder / "trajectory.h5")[0].energies[-1, replica] / N
+
+
+def test_compared_runs_count_realisations_too(tmp_path):
+    for name, exchange in (("one", 1.0), ("two", 1.5)):
+        simulate(tmp_path / name, *HOT, f"potential.J.J={exchange}", "replicas=3", "copies=2")
+    paths = [tmp_path / name / "trajectory.h5" for name in ("one", "two")]
+    one, two = (read_trajectory(path)[0] for path in paths)
+    found = compare_trajectories(paths)
+    assert found.n_replicas == 3
+    difference = ((two.energies - one.energies)[-1] / N).reshape(3, 2).mean(1)
+    assert found.energy_difference(found.runs[1]).error[-1] == pytest.approx(difference.std(ddof=1) / np.sqrt(3))
+    squares = ((two.spins - one.spins)[-1] ** 2).sum(-1).mean(-1).reshape(3, 2).mean(1)
+    assert found.runs[1].distance.mean[-1] == pytest.approx(np.sqrt(squares.mean()))
+    assert found.runs[1].mean_correlation.n.max() == 3
 
 
 def test_one_disorder_has_no_error_and_a_crystal_has(tmp_path):

@@ -41,7 +41,7 @@ def test_correlations_show_exact_points_and_learned_lines(comparison, tmp_path):
     curves = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == len(comparison.exact_correlation.r)]
     for wanted in (comparison.exact_mean.mean[-1], comparison.learned_mean.mean[-1]):
         assert any(np.array_equal(np.asarray(curve, float), wanted, equal_nan=True) for curve in curves)
-    assert f"{100 * comparison.fraction_within():.0f} %" in ax.get_title(loc="left")
+    assert f"{100 * comparison.agreement.fraction_within():.0f} %" in ax.get_title(loc="left")
     written(figure, tmp_path / "c.png")
 
 

@@ -96,9 +96,9 @@ def test_fraction_within_counts_bins_after_the_start_that_have_an_error(other):
         exact_correlation=replace(other.exact_correlation, value=values),
         learned_correlation=replace(other.learned_correlation, value=learned),
     )
-    assert comparison.fraction_within() == pytest.approx(4 / 6)
-    assert comparison.fraction_within(combined=True) == pytest.approx(6 / 6)
-    assert comparison.fraction_within(n_errors=1.0) == pytest.approx(3 / 6)
+    assert comparison.agreement.fraction_within() == pytest.approx(4 / 6)
+    assert comparison.agreement.fraction_within(combined=True) == pytest.approx(6 / 6)
+    assert comparison.agreement.fraction_within(n_errors=1.0) == pytest.approx(3 / 6)
 
 
 def test_turned_spins_keep_their_length_and_leave_by_the_angle():
@@ -126,10 +126,12 @@ def test_the_control_is_the_exact_quench_from_turned_spins(other):
 
 
 def test_the_time_of_agreement_ends_where_the_share_falls(other):
-    shares = [other.fraction_within(1.0, until=t) for t in other.times]
+    shares = [other.agreement.fraction_within(1.0, until=t) for t in other.times]
     assert np.isnan(shares[0])
-    assert shares[-1] == other.fraction_within(1.0)
-    assert other.agreement_time(share=0.0) == other.times[-1]
-    assert other.agreement_time(share=1.1) == 0
+    assert shares[-1] == other.agreement.fraction_within(1.0)
+    assert other.agreement.agreement_time(share=0.0) == other.times[-1]
+    assert other.agreement.agreement_time(share=1.1) == 0
     share = sorted(set(shares[1:]))[-1]
-    assert other.agreement_time(share) == max(t for t, s in zip(other.times, shares, strict=True) if s >= share)
+    assert other.agreement.agreement_time(share) == max(
+        t for t, s in zip(other.times, shares, strict=True) if s >= share
+    )

@@ -57,15 +57,17 @@ class Recording:
         Raises:
             InputError: neither a number >= 1 nor a list of times within the recording; ``name`` stands in the message.
         """
-        times = self.times
-        if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
-            return nearest_instants(times, np.linspace(times[0], times[-1], wanted).tolist())
-        listed = isinstance(wanted, list) and wanted and all(isinstance(time, int | float) for time in wanted)
-        if listed and all(times[0] <= time <= times[-1] for time in wanted):  # type: ignore[union-attr]
-            return nearest_instants(times, wanted)  # type: ignore[arg-type]
-        raise InputError(
-            f"{name} {wanted!r}: give a number >= 1, or a list of times from {times[0]:g} to {times[-1]:g}"
-        )
+        return instants(self.times, wanted, name)
+
+
+def instants(times: Array, wanted: int | list[float], name: str) -> list[int]:
+    """:meth:`Recording.instants` of any times (T,)."""
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 1:
+        return nearest_instants(times, np.linspace(times[0], times[-1], wanted).tolist())
+    listed = isinstance(wanted, list) and wanted and all(isinstance(time, int | float) for time in wanted)
+    if listed and all(times[0] <= time <= times[-1] for time in wanted):  # type: ignore[union-attr]
+        return nearest_instants(times, wanted)  # type: ignore[arg-type]
+    raise InputError(f"{name} {wanted!r}: give a number >= 1, or a list of times from {times[0]:g} to {times[-1]:g}")
 
 
 class Row(NamedTuple):
