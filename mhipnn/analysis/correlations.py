@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..compilation import compiled
 from ..configuration import Array, SpinConfiguration
 from ..dynamics.quench import Trajectory
 from ..errors import InputError
@@ -71,9 +72,18 @@ class PairBins:
 
     def correlation(self, states: Array) -> Array:
         """C(r) of spins (S, N, 3), (S, B); NaN where a bin holds no pair."""
-        dots = ((state[self.i] * state[self.j]).sum(-1) for state in states)
-        sums = np.stack([np.bincount(self.bins, each, minlength=len(self.r)) for each in dots])
+        sums = np.zeros((len(states), len(self.r)))
+        for state, into in zip(states, sums, strict=True):
+            _add_products(np.ascontiguousarray(state), self.i, self.j, self.bins, into)
         return np.where(self.count > 0, sums / np.maximum(self.count, 1), np.nan)
+
+
+@compiled()
+def _add_products(spins, i, j, bins, into):  # type: ignore[no-untyped-def]
+    """into[bin] += S_i.S_j over all pairs, in their order: one pass, no arrays of pairs."""
+    for pair in range(len(i)):
+        a, b = spins[i[pair]], spins[j[pair]]
+        into[bins[pair]] += a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def pair_bins(config: SpinConfiguration, r_max: float, bin_width: float) -> PairBins:

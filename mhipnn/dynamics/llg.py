@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
+
+from ..threads import torch_threads
 
 
 def llg_rate(spins: torch.Tensor, b: torch.Tensor, damping: float) -> torch.Tensor:
@@ -88,11 +91,19 @@ def thermal_field(
         strength = strength.to(moments).unsqueeze(-1)
     # torch divides a number by a tensor in this way: a number and a tensor of numbers give the same bits.
     variance = torch.where(moments > 0, (moments * dt).reciprocal() * strength, 0.0)
-    return noise * torch.sqrt(variance).unsqueeze(-1)
+    # Of a hundred numbers on, torch's square root wakes all threads, waits for them, and leaves them spinning where the
+    # kernels of a network want the cores.
+    with torch_threads(1):
+        deviation = variance.sqrt()
+    return noise * deviation.unsqueeze(-1)
 
 
 def _normal(seed: int, step: int, n_sites: int) -> np.ndarray:
-    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
     # The step sits in the highest word of the counter: the streams of two steps cannot meet.
-    bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, step], np.uint64))
+    bits = np.random.Philox(key=_key(seed), counter=np.array([0, 0, 0, step], np.uint64))
     return np.random.Generator(bits).standard_normal((n_sites, 3))
+
+
+@lru_cache(maxsize=4096)
+def _key(seed: int) -> np.ndarray:
+    return np.random.SeedSequence(seed).generate_state(2, np.uint64)

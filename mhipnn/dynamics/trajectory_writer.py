@@ -13,7 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5f, h5p
+from h5py import h5f, h5p, h5s
 
 from ..atomic import atomic_path
 from ..configuration import Array, SpinConfiguration
@@ -116,23 +116,15 @@ class TrajectoryWriter:
             access.set_file_locking(False, True)
             self._file = h5py.File(h5f.open(os.fsencode(path), h5f.ACC_RDWR | h5f.ACC_SWMR_WRITE, access))
         self._bounds = self._file["groups"][...].tolist()
-        self._frame_bytes = sum(
-            data.dtype.itemsize * int(np.prod(data.shape[1:]))
-            for data in (self._file["spins"], self._file["energies"], *self._streams().values())
-        )
-
-    def _streams(self) -> dict[str, h5py.Dataset]:
-        found: dict[str, h5py.Dataset] = {}
-        if "streams" in self._file:
-            self._file["streams"].visititems(
-                lambda name, item: found.__setitem__(name, item) if isinstance(item, h5py.Dataset) else None
-            )
-        return found
+        # Looked up once: finding a dataset by name takes h5py longer than writing a small one.
+        self._data = {name: _Growing(self._file[name]) for name in _grown(self._file)}
+        self._recorded = self._file["recorded"]
+        self._frame_bytes = sum(data.frame_bytes for data in self._data.values())
 
     @property
     def recorded(self) -> list[int]:
         """Frames that are complete, of every group."""
-        return [int(n) for n in self._file["recorded"][...]]
+        return [int(n) for n in self._recorded[...]]
 
     def rows(self, group: int) -> slice:
         """The replicas of a group."""
@@ -164,28 +156,19 @@ class TrajectoryWriter:
         Raises:
             InputError: no room; all frames so far are kept.
         """
-        frame, rows = int(self._file["recorded"][group]), self.rows(group)
+        frame, rows = int(self._recorded[group]), self.rows(group)
         with _writing(self._path, frame):
             self._reserve()
-            self._put("times", frame, slice(None), time)
-            self._put("steps", frame, slice(None), frame if step is None else step)
-            for name, value in (("spins", spins), ("energies", energies)):
-                self._put(name, frame, rows, value)
+            self._data["times"].put(frame, rows, time)
+            self._data["steps"].put(frame, rows, frame if step is None else step)
+            self._data["spins"].put(frame, rows, spins)
+            self._data["energies"].put(frame, rows, energies)
             for name, value in (streams or {}).items():
-                self._put(f"streams/{name}", frame, rows, value)
+                self._data[f"streams/{name}"].put(frame, rows, value)
             self._file.flush()
             # Counted once it is there.
-            self._file["recorded"][group] = frame + 1
-            self._file["recorded"].flush()
-
-    def _put(self, name: str, frame: int, rows: slice, value: Any) -> None:
-        data = self._file[name]
-        if len(data) <= frame:
-            data.resize(frame + 1, axis=0)
-        if data.ndim == 1:
-            data[frame] = value
-        else:
-            data[frame, rows] = value
+            self._recorded[group] = frame + 1
+            self._recorded.flush()
 
     def _reserve(self) -> None:
         """Ask the file system for the room of a frame: HDF5 does not recover from a disk that is full."""
@@ -214,6 +197,32 @@ class TrajectoryWriter:
     ) -> None:
         with _writing(self._path):
             self.close()
+
+
+class _Growing:
+    """``data[frame, rows] = value`` of one that grows by instants, (T,) or (T, R, ...), without h5py's detours."""
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self._id, self._dtype, self._shape = data.id, data.dtype, list(data.shape)
+
+    @property
+    def frame_bytes(self) -> int:
+        return self._dtype.itemsize * int(np.prod(self._shape[1:]))
+
+    def put(self, frame: int, rows: slice, value: Any) -> None:
+        """Write the replicas ``rows`` of an instant, or the instant's one number."""
+        if self._shape[0] <= frame:
+            self._shape[0] = frame + 1
+            self._id.set_extent(tuple(self._shape))
+        block, start = [1, *self._shape[1:]], [frame] + [0] * len(self._shape[1:])
+        if len(block) > 1:
+            block[1], start[1] = rows.stop - rows.start, rows.start
+        given = np.ascontiguousarray(np.broadcast_to(value, block[1:]), self._dtype)
+        if not given.size:
+            return
+        there = self._id.get_space()
+        there.select_hyperslab(tuple(start), tuple(block))
+        self._id.write(h5s.create_simple(tuple(block)), there, given.reshape(block))
 
 
 def write_trajectory(path: str | Path, trajectory: Trajectory, metadata: Mapping[str, Any] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -31,29 +32,34 @@ def command(name, *args, cwd):
 
 
 HELP = """
-import sys
-sys.argv = ["mhipnn-{name}", "--help"]
-from mhipnn.{name} import main
-try:
-    main()
-finally:
-    heavy = {{"torch", "lightning", "wandb", "torch_geometric", "matplotlib", "scipy"}} & set(sys.modules)
-    assert not heavy, heavy
+import importlib, json, sys
+from contextlib import redirect_stdout
+from io import StringIO
+
+pages = {}
+for name in sys.argv[1:]:
+    sys.argv = [f"mhipnn-{name}", "--help"]
+    with redirect_stdout(StringIO()) as page:
+        try:
+            importlib.import_module(f"mhipnn.{name}").main()
+        except SystemExit as stop:
+            assert not stop.code
+    heavy = {"torch", "lightning", "wandb", "torch_geometric", "matplotlib", "scipy"} & set(sys.modules)
+    assert not heavy, (name, heavy)
+    pages[name] = page.getvalue()
+print(json.dumps(pages))
 """
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The seven pages, each from a process of its own in an empty folder that stays empty."""
+    """The seven pages, from a process of their own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
-    pages = {}
-    for name in COMMANDS:
-        call = [sys.executable, "-c", HELP.format(name=name)]
-        done = subprocess.run(call, cwd=empty, capture_output=True, text=True, timeout=60)
-        assert (done.returncode, done.stderr) == (0, "")
-        pages[name] = done.stdout
+    call = [sys.executable, "-c", HELP, *COMMANDS]
+    done = subprocess.run(call, cwd=empty, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
     assert not list(empty.iterdir())
-    return pages
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -19,6 +19,8 @@ from mhipnn.dynamics import TrajectoryReader, read_trajectory
 from mhipnn.nn.checkpoint import CheckpointRecord, save_model
 from mhipnn.nn.mhip import MHIP
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 SMALL = ["system.n_sites=16", "replicas=2", "dynamics.duration=1", "dynamics.time_step=0.1", "dynamics.record_every=2"]
 PAIRS = [*SMALL, "potential=heisenberg"]
 

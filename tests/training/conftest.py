@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch import Callback
+from omegaconf import DictConfig
 
 from mhipnn.config import compose_config
 from mhipnn.data.datamodule import SpinDataModule
 from mhipnn.training import run as training
+from mhipnn.vocabulary import is_group
 
 SMALL = ("model.n_features=6", "model.n_sensitivities=5", "model.n_onsite=1", "model.cutoff=2.2")
 QUIET = [
@@ -21,6 +27,28 @@ QUIET = [
     "callbacks.llg_rollout=null",
     "+data.progress=false",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plain_figures(plain_figures):
+    """Most runs of this folder end with figures."""
+
+
+@cache
+def _with_choices(command: str, choices: tuple[str, ...]) -> DictConfig:
+    return compose_config(command, choices)
+
+
+def composed_once(command: str, overrides: list[str]) -> DictConfig:
+    """``compose_config(command, overrides)``, which reads the files of one choice of groups once.
+
+    As in Hydra, values are put in after; reading takes as long as a short training.
+    """
+    given = OverridesParser.create().parse_overrides(overrides)
+    values = [one for one in given if not is_group(one.key_or_group)]
+    cfg = deepcopy(_with_choices(command, tuple(one.input_line for one in given if one not in values)))
+    ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+    return cfg
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +93,7 @@ def train(labels):
         given = ["data=sd_tiny", f"data.root={labels}", f"output_root={output_root}", *small, *QUIET, *overrides]
         if not any(override.startswith("logger=") for override in overrides):
             given.append("~logger")
-        cfg = compose_config("train", given)
+        cfg = composed_once("train", given)
         used: list[Callback] = []
         make = training._callbacks
 

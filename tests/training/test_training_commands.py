@@ -1,4 +1,4 @@
-"""The commands as a user runs them: other processes, other folders, no account, kill -9."""
+"""The commands as a user runs them: other folders, other processes where that matters, no account, kill -9."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,30 @@ def command(labels, tmp_path):
     return run
 
 
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """The command line in this process, in an empty folder: (exit code, stdout, stderr); imports are paid once."""
+
+    def run(name: str, *args: str, cwd: Path = tmp_path) -> tuple[int, str, str]:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", [f"mhipnn-{name}", *args])
+        capsys.readouterr()
+        code = 0
+        try:
+            import_module(f"mhipnn.{name}").main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
 def folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob("outputs/sd_tiny/*/*/config.yaml"))
 
 
-def test_kill_9_and_the_same_command_goes_on(command):
-    args = [*SD_TINY, *command.labels, *QUIET, "trainer.max_epochs=40", "logger=csv", "data.dtype=float64"]
+def test_kill_9_and_the_same_command_goes_on(command, call):
+    args = [*SD_TINY, *command.labels, *QUIET, "trainer.max_epochs=20", "logger=csv", "data.dtype=float64"]
     process = command.start("train", *args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while not list(command.cwd.rglob("last.ckpt")) and time.monotonic() < until and process.poll() is None:
@@ -54,16 +73,16 @@ def test_kill_9_and_the_same_command_goes_on(command):
     assert (folder / "checkpoints" / "last.ckpt").exists()
     assert not (folder / "metrics.json").exists()
 
-    done = command("train", *args)
-    assert done.returncode == 0, done.stderr
-    assert f"going on with {folder} after" in done.stdout
+    code, out, err = call("train", *args, cwd=command.cwd)
+    assert code == 0, err
+    assert f"going on with {folder} after" in out
     assert folders(command.cwd) == [folder]
     assert json.loads((folder / "metrics.json").read_text())["test/torque_r2"] < 1
     import torch
 
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     (history,) = (state for name, state in last["callbacks"].items() if name.startswith("History"))
-    assert [row["epoch"] for row in history["rows"]] == list(range(40))
+    assert [row["epoch"] for row in history["rows"]] == list(range(20))
 
 
 def test_evaluate_reproduces_the_run_from_elsewhere(command, trained, labels):
@@ -77,26 +96,26 @@ def test_evaluate_reproduces_the_run_from_elsewhere(command, trained, labels):
     assert "torque r2" in done.stdout
 
 
-def test_evaluate_quenches_with_both_potentials(command, trained, labels):
+def test_evaluate_quenches_with_both_potentials(call, trained, labels, tmp_path):
     args = ["rollout=2", "control=0.01", "dynamics.duration=1", "dynamics.record_every=1", "dynamics.temperature=0.01"]
     checkpoint = trained.folder / "checkpoints" / "best.ckpt"
-    done = command("evaluate", f"checkpoint={checkpoint}", f"data_root={labels}", "output=here", *args)
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads((command.cwd / "here" / "metrics.json").read_text())
+    code, out, err = call("evaluate", f"checkpoint={checkpoint}", f"data_root={labels}", "output=here", *args)
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "here" / "metrics.json").read_text())
     assert metrics["test/torque_r2"] == pytest.approx(trained.written["test/torque_r2"], rel=1e-9)
     assert metrics["rollout/realisations"] == 2
     assert metrics["rollout/own_path_torque_r2_min"] <= metrics["rollout/own_path_torque_r2"] < 1
     assert metrics["control/torque_r2"] == 1 > metrics["control/final_spin_rms_deviation"] > 0.005
-    assert "within 1 error" in done.stdout
-    assert (command.cwd / "here" / "rollout_torque.png").exists()
+    assert "within 1 error" in out
+    assert (tmp_path / "here" / "rollout_torque.png").exists()
 
 
 @pytest.mark.parametrize("words", [["control=0.01"], ["rollout=2", "control=0"], ["rollout=2", "control=far"]])
-def test_evaluate_refuses_a_control_that_makes_no_sense(command, trained, words):
-    done = command("evaluate", f"checkpoint={trained.folder / 'checkpoints' / 'best.ckpt'}", *words)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {words[-1]}")
-    assert done.stderr.count("\n") == 1
+def test_evaluate_refuses_a_control_that_makes_no_sense(call, trained, words):
+    code, _, err = call("evaluate", f"checkpoint={trained.folder / 'checkpoints' / 'best.ckpt'}", *words)
+    assert code == 1
+    assert err.startswith(f"error: {words[-1]}")
+    assert err.count("\n") == 1
 
 
 LOAD = """
@@ -127,34 +146,21 @@ def test_load_potential_in_another_process_and_folder(trained, labels, tmp_path)
         np.testing.assert_allclose(there[name], getattr(here, name), rtol=0, atol=1e-12)
 
 
-def test_mistakes_are_one_line(trained, tmp_path, monkeypatch, capsys):
-    from mhipnn.config import _command  # the command line in this process: imports are paid once
-    from mhipnn.training.evaluation import run
-
+def test_mistakes_are_one_line(trained, tmp_path, call):
     for checkpoint, says in (
         (tmp_path / "none.ckpt", "no such checkpoint"),
         (trained.folder / "metrics.json", "cannot be read as a checkpoint"),
     ):
-        monkeypatch.setattr(sys, "argv", ["mhipnn", f"checkpoint={checkpoint}"])
-        with pytest.raises(SystemExit) as stop:
-            _command("evaluate", run)
-        assert stop.value.code == 1
-        err = capsys.readouterr().err
+        code, _, err = call("evaluate", f"checkpoint={checkpoint}")
+        assert code == 1
         assert err.startswith(f"error: {checkpoint}: ")
         assert says in err
         assert err.count("\n") == 1
 
 
-def test_exploding_training_is_one_line_and_exit_code_1(labels, tmp_path, monkeypatch, capsys):
-    from mhipnn.train import main
-
-    monkeypatch.chdir(tmp_path)
-    args = [*SD_TINY, f"data.root={labels}", *QUIET, "~logger", "optimizer.lr=1e30"]
-    monkeypatch.setattr(sys, "argv", ["mhipnn", *args])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 1
-    err = capsys.readouterr().err
+def test_exploding_training_is_one_line_and_exit_code_1(labels, call):
+    code, _, err = call("train", *SD_TINY, f"data.root={labels}", *QUIET, "~logger", "optimizer.lr=1e30")
+    assert code == 1
     assert err.startswith("error: training: the field at site ")
     assert err.count("\n") == 1
 
