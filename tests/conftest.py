@@ -12,9 +12,8 @@ from mhipnn import config
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers share the cores
-gc.set_threshold(
-    20_000, 20, 20
-)  # what torch and lightning import is walked through again and again: a tenth of the time
+# What torch and lightning import is walked through again and again: a tenth of the time.
+gc.set_threshold(20_000, 20, 20)
 
 FILES = {
     "train.yaml": """
