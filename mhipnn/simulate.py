@@ -14,7 +14,7 @@ from .config import app
 
 def run(cfg: DictConfig) -> Any:
     """The whole command as a function of its configuration; imports what is heavy only now."""
-    from .analysis.simulation import run
+    from .analysis.simulation.command import run
 
     return run(cfg)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .compare import Comparison, compare_trajectories
+from .comparison.compare import Comparison, compare_trajectories
 from .correlations import (
     MeanAndError,
     RadialCorrelation,

@@ -14,8 +14,8 @@ from .. import registry
 from ..dynamics.export import write_extxyz, write_vtk
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError, InputError, suggest
-from . import compare_report
 from .analyze_report import print_findings, write_findings
+from .comparison import report as comparison_report
 from .observables.base import Observable, Recording
 from .realisations import recorded_realisations
 from .selection import existing, frames_bar, make_folder, select_frames, select_replicas
@@ -38,7 +38,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no such file or not a trajectory, an unknown observable, one that the trajectory does not allow.
     """
     if OmegaConf.is_list(cfg.trajectory):
-        return compare_report.run(cfg)
+        return comparison_report.run(cfg)
     if cfg.names is not None:
         raise ConfigError("names=... are those of several trajectories, trajectory=[A,B]; this is one")
     chosen = _chosen(cfg)

@@ -12,7 +12,7 @@ import torch
 from ..configuration import Array, SpinConfiguration
 from ..dynamics.quench import Quench, Trajectory
 from ..potential import FrozenPotential, Potential, torque
-from .agreement import CorrelationAgreement, rms_distance
+from .comparison.agreement import CorrelationAgreement, rms_distance
 from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation
 from .parity import nrmse, r_squared
 

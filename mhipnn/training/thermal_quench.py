@@ -14,9 +14,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from ..analysis.correlations import largest_distance, pair_bins
-from ..analysis.progress_bar import progress_bar
 from ..analysis.quench_sheet import LargeQuench, quench_sheet
 from ..analysis.rollout import RolloutComparison
+from ..analysis.simulation.progress_bar import progress_bar
 from ..analysis.style import save
 from ..configuration import SpinConfiguration
 from ..data.datamodule import SpinDataModule

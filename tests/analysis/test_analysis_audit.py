@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mhipnn import SDModel
-from mhipnn.analysis.audit import Audit, AuditResult
-from mhipnn.analysis.audit_figure import audit_figure
+from mhipnn.analysis.audit.figure import audit_figure
+from mhipnn.analysis.audit.measure import Audit, AuditResult
 from mhipnn.analysis.correlations import trajectory_correlation
 from mhipnn.analysis.parity import nrmse, r_squared
 from mhipnn.analysis.streaming import Correlations

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from mhipnn.analysis import analyze, analyze_report
-from mhipnn.analysis.agreement import CorrelationAgreement, rms_distance
-from mhipnn.analysis.compare import compare_trajectories
-from mhipnn.analysis.compare_figure import comparison_sheet
+from mhipnn.analysis.comparison.agreement import CorrelationAgreement, rms_distance
+from mhipnn.analysis.comparison.compare import compare_trajectories
+from mhipnn.analysis.comparison.figure import comparison_sheet
+from mhipnn.analysis.comparison.recorded_run import potential_name
 from mhipnn.analysis.correlations import MeanAndError, trajectory_correlation
-from mhipnn.analysis.recorded_run import potential_name
 from mhipnn.config import compose_config
 from mhipnn.dynamics import Trajectory, TrajectoryReader, write_trajectory
 from mhipnn.errors import ConfigError, DatasetError, InputError

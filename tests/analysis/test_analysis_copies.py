@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mhipnn.analysis import analyze, analyze_report, minimisation, simulation_report
-from mhipnn.analysis.compare import compare_trajectories
+from mhipnn.analysis import analyze, analyze_report
+from mhipnn.analysis.comparison.compare import compare_trajectories
 from mhipnn.analysis.realisations import over_copies, recorded_realisations
 from mhipnn.analysis.selection import temperature_blocks
-from mhipnn.analysis.simulation_start import realisations, replicas_from
+from mhipnn.analysis.simulation import minimisation, report
+from mhipnn.analysis.simulation.start import realisations, replicas_from
 from mhipnn.config import compose_config
 from mhipnn.dynamics import Trajectory, TrajectoryReader, read_trajectory, write_trajectory
 from mhipnn.errors import ConfigError
@@ -24,7 +25,7 @@ HOT += ["dynamics.time_step=0.1", "observers.correlations=null"]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):
     """They take longer than everything else here."""
-    for module in (simulation_report, analyze_report, minimisation):
+    for module in (report, analyze_report, minimisation):
         monkeypatch.setattr(module, "save", lambda figure, path: path)
 
 

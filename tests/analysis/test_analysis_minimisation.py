@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mhipnn import SDModel
-from mhipnn.analysis.minimisation import descent_figure
+from mhipnn.analysis.simulation.minimisation import descent_figure
 from mhipnn.config import compose_config
 from mhipnn.dynamics import read_trajectory
 from mhipnn.dynamics.descent_track import Descents

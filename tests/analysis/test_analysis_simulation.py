@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mhipnn import SDModel
-from mhipnn.analysis.simulation_start import realisations
+from mhipnn.analysis.simulation.start import realisations
 from mhipnn.config import compose_config
 from mhipnn.dynamics import RK4, Quench, read_trajectory
 from mhipnn.errors import ConfigError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_cli_simulate import PAIRS, at_call, call, checkpoint, full, refused  # noqa: F401
 
-from mhipnn.analysis import minimisation
+from mhipnn.analysis.simulation import minimisation
 from mhipnn.dynamics import TrajectoryReader, read_trajectory
 
 SYSTEM = ["system.n_sites=16", "replicas=2"]

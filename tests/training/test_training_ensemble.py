@@ -341,7 +341,7 @@ def test_members_of_several_datasets_cannot_be_measured(ensemble, tmp_path):
 
 
 def test_an_ensemble_drives_a_simulation(ensemble, tmp_path, monkeypatch):
-    from mhipnn.analysis.simulation import run as simulate
+    from mhipnn.analysis.simulation.command import run as simulate
 
     monkeypatch.chdir(tmp_path)
     chosen = ["potential=learned", f"checkpoint={ensemble[0]}", "system.n_sites=12", "replicas=2"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..correlations import MeanAndError
+from ..jackknife import Estimate
 from .compare import ComparedRun, Comparison
-from .correlations import MeanAndError
-from .jackknife import Estimate
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..style import MARKERS, MUTED, RUN_LINES, colours_of_runs, label, tidy
 from .compare import ComparedRun, Comparison
-from .style import MARKERS, MUTED, RUN_LINES, colours_of_runs, label, tidy
 
 _TIME = r"time $t$ ($\hbar/t_0$)"
 _MARKED = 12

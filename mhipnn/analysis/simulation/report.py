@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..configuration import Array
-from ..dynamics.trajectory import TrajectoryReader
-from .correlations import MeanAndError, RadialCorrelation, mean_and_error
-from .figures import correlation_profiles, energy_relaxation, save, spin_pictures
-from .realisations import over_copies, recorded_realisations, rows_of
-from .streaming import Correlations
+from ...configuration import Array
+from ...dynamics.trajectory import TrajectoryReader
+from ..correlations import MeanAndError, RadialCorrelation, mean_and_error
+from ..figures import correlation_profiles, energy_relaxation, save, spin_pictures
+from ..realisations import over_copies, recorded_realisations, rows_of
+from ..streaming import Correlations
 
 
 @dataclass(frozen=True)

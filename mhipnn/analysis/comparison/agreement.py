@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..configuration import Array
-from .correlations import MeanAndError
+from ...configuration import Array
+from ..correlations import MeanAndError
 
 N_ERRORS = 2.0
 

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..dynamics.descent import Report as DescentReport
-from ..dynamics.quench import Progress as Report
+from ...dynamics.descent import Report as DescentReport
+from ...dynamics.quench import Progress as Report
 
 
 class _Speed(ProgressColumn):

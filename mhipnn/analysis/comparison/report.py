@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import ConfigError
-from ..run_folder import write_atomically
-from .analyze_report import shown, write_numbers
+from ...errors import ConfigError
+from ...run_folder import write_atomically
+from ..analyze_report import shown, write_numbers
+from ..jackknife import Estimate
+from ..observables.base import instants
+from ..selection import frames_bar, make_folder
+from ..style import save
 from .compare import Comparison, compare_trajectories
-from .compare_figure import comparison_sheet
-from .compare_numbers import lines, numbers
-from .jackknife import Estimate
-from .observables.base import instants
+from .figure import comparison_sheet
+from .numbers import lines, numbers
 from .recorded_run import RecordedRun
-from .selection import frames_bar, make_folder
-from .style import save
 
 _OF_ONE = ("observables", "export", "potential", "checkpoint")
 """Settings that mean nothing to several trajectories."""

@@ -10,25 +10,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ..dynamics.advice import time_step_advice
-from ..dynamics.descent import Minimise
-from ..dynamics.driver import Simulation
-from ..dynamics.memory import bytes_of, groups_within
-from ..dynamics.quench import Quench
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import ConfigError
-from ..nn.ensemble import EnsemblePotential
-from ..nn.network_potential import NetworkPotential
-from ..nn.trained_for import require_trained_for
-from ..run_folder import RunFolder
-from .audit import AuditResult
-from .audit_figure import audit_figure
-from .audit_reference import audit_of
-from .figures import save
+from ...dynamics.advice import time_step_advice
+from ...dynamics.descent import Minimise
+from ...dynamics.driver import Simulation
+from ...dynamics.memory import bytes_of, groups_within
+from ...dynamics.quench import Quench
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import ConfigError
+from ...nn.ensemble import EnsemblePotential
+from ...nn.network_potential import NetworkPotential
+from ...nn.trained_for import require_trained_for
+from ...run_folder import RunFolder
+from ..audit.figure import audit_figure
+from ..audit.measure import AuditResult
+from ..audit.reference import audit_of
+from ..figures import save
 from .minimisation import minimise_replicas
 from .progress_bar import progress_bar
-from .simulation_report import by_temperature, draw, first_correlation, metrics_of, print_table
-from .simulation_start import Replicas, metadata_of, open_folder, replicas_of, weights_of
+from .report import by_temperature, draw, first_correlation, metrics_of, print_table
+from .start import Replicas, metadata_of, open_folder, replicas_of, weights_of
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..configuration import Array, SpinConfiguration
-from ..dynamics.observers import Look
-from ..dynamics.quench import Frame
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import ConfigError
-from ..nn.ensemble import EnsemblePotential
-from ..potential import FrozenPotential, Potential, torque
+from ...configuration import Array, SpinConfiguration
+from ...dynamics.observers import Look
+from ...dynamics.quench import Frame
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import ConfigError
+from ...nn.ensemble import EnsemblePotential
+from ...potential import FrozenPotential, Potential, torque
 
 _SUMS = ("error2", "torque2", "torque_mean")
 

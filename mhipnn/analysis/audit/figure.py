@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from .audit import AuditResult
-from .style import EXACT, LEARNED, MUTED, label, new_figure
+from ..style import EXACT, LEARNED, MUTED, label, new_figure
+from .measure import AuditResult
 
 
 def audit_figure(result: AuditResult, reference: str = "reference") -> Figure:

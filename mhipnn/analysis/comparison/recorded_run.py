@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..configuration import Array, SpinConfiguration
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import InputError
+from ...configuration import Array, SpinConfiguration
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import InputError
 
 TOLERANCE = 1e-9
 """Of positions (mean spacings), spins and times: files of other machines may round otherwise."""

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..configuration import Array
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import ConfigError, InputError
+from ...configuration import Array
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import ConfigError, InputError
+from ..audit.measure import AuditScores, audit_scores
+from ..correlations import MeanAndError, largest_distance, mean_and_error, pair_bins
+from ..realisations import over_copies, recorded_realisations
+from ..selection import existing, select_frames, select_replicas
 from .agreement import CorrelationAgreement, rms_distance
-from .audit import AuditScores, audit_scores
-from .correlations import MeanAndError, largest_distance, mean_and_error, pair_bins
-from .realisations import over_copies, recorded_realisations
 from .recorded_run import RecordedRun, require_same_quench, with_own_names
-from .selection import existing, select_frames, select_replicas
 
 MOST_RUNS = 6
 """That a figure can tell apart."""

@@ -7,11 +7,11 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ..dynamics.observers import Observer
-from ..errors import ConfigError
-from ..potential import Potential
-from ..registry import require_registered
-from .audit import Audit
+from ...dynamics.observers import Observer
+from ...errors import ConfigError
+from ...potential import Potential
+from ...registry import require_registered
+from .measure import Audit
 
 MOST_EXACT = 3000
 """Sites up to which one diagonalization is a minute."""

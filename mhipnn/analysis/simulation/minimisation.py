@@ -13,17 +13,18 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from ..configuration import Array
-from ..dynamics.descent import Minimisation, Minimise
-from ..dynamics.descent_track import Descents, read_descents
-from ..dynamics.memory import groups_within
-from ..dynamics.observers import Observer
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import ConfigError
-from ..potential import Potential
-from .figures import save, spin_pictures
+from ...configuration import Array
+from ...dynamics.descent import Minimisation, Minimise
+from ...dynamics.descent_track import Descents, read_descents
+from ...dynamics.memory import groups_within
+from ...dynamics.observers import Observer
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import ConfigError
+from ...potential import Potential
+from ..figures import save, spin_pictures
+from ..style import EXACT, LEARNED, MUTED, label, new_figure
 from .progress_bar import descent_bar
-from .simulation_report import (
+from .report import (
     AtOneTemperature,
     by_temperature,
     first_correlation,
@@ -31,8 +32,7 @@ from .simulation_report import (
     size_in_words,
     with_error,
 )
-from .simulation_start import Replicas, metadata_of, open_folder, weights_of
-from .style import EXACT, LEARNED, MUTED, label, new_figure
+from .start import Replicas, metadata_of, open_folder, weights_of
 
 
 def minimise_replicas(

@@ -14,15 +14,15 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from .. import __version__
-from ..configuration import SpinConfiguration
-from ..dynamics.trajectory import TrajectoryReader
-from ..errors import ConfigError
-from ..nn.checkpoint import checkpoint_paths
-from ..run_folder import RunFolder
-from ..structures.spins import random_spins
-from .realisations import recorded_realisations
-from .selection import temperature_blocks
+from ... import __version__
+from ...configuration import SpinConfiguration
+from ...dynamics.trajectory import TrajectoryReader
+from ...errors import ConfigError
+from ...nn.checkpoint import checkpoint_paths
+from ...run_folder import RunFolder
+from ...structures.spins import random_spins
+from ..realisations import recorded_realisations
+from ..selection import temperature_blocks
 
 _STARTED = 1  # the last word of the seeds of runs that begin with the spins of another
 

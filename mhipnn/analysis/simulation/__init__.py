@@ -1,0 +1,1 @@
+"""``python -m mhipnn.simulate``: replicas made, run, written and drawn."""
