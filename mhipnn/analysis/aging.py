@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..configuration import Array
-from ..dynamics.quench import Trajectory
+from ..dynamics.frames import Trajectory
 from ..errors import InputError
 from .correlations import autocorrelation, nearest_instants
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..compilation import compiled
 from ..configuration import Array, SpinConfiguration
-from ..dynamics.quench import Trajectory
+from ..dynamics.frames import Trajectory
 from ..errors import InputError
 from ..structures.neighbours import neighbour_list
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..configuration import Array, SpinConfiguration
-from ..dynamics.quench import Quench, Trajectory
+from ..dynamics.frames import Trajectory
+from ..dynamics.quench import Quench
 from ..potential import FrozenPotential, Potential, torque
 from .comparison.agreement import CorrelationAgreement, rms_distance
 from .correlations import MeanAndError, RadialCorrelation, mean_and_error, trajectory_correlation

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..configuration import Array, SpinConfiguration
+from ..dynamics.frames import Frame
 from ..dynamics.observers import Look
-from ..dynamics.quench import Frame
 from ..dynamics.trajectory import TrajectoryReader
 from ..errors import ConfigError
 from .correlations import RadialCorrelation, bin_middles, largest_distance, pair_bins

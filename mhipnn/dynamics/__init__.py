@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .descent import Minimisation, Minimise
 from .driver import Simulation
+from .frames import Frame, Trajectory
 from .integrators import RK4, SIB, DepondtMertens, DormandPrince, Drive, Heun, Integrator, LLGState, SphericalMidpoint
 from .llg import angular_velocity, llg_rate, thermal_field
 from .minimise import Descent, Minimum, minimise
 from .observers import Magnetisation, Observer
-from .quench import Frame, Quench, Trajectory
+from .quench import Quench
 from .sampling import LearnedQuench, QuenchSnapshots
 from .saved_state import SavedState
 from .schedules import Schedule

@@ -16,11 +16,11 @@ from ..errors import ConvergenceError, NonFiniteError
 from ..potential import Potential, as_array, torque
 from .descent_track import Track
 from .driver import FAILED, gone_on_with, identity_of, precision_of, remove_leftovers, streams_of
+from .frames import Frame
 from .interrupts import StopRequest, stop_request
 from .lockstep import of_the_run
 from .minimise import Descent, check_settings, minimise
 from .observers import Observer, Watch
-from .quench import Frame
 from .saved_state import SavedState
 from .trajectory_writer import TrajectoryWriter
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..atomic import atomic_path
 from ..configuration import Array, SpinConfiguration
 from ..errors import InputError
-from .quench import Trajectory
+from .frames import Trajectory
 from .trajectory import TrajectoryReader
 
 Source = Trajectory | TrajectoryReader | str | Path

@@ -11,8 +11,9 @@ import numpy as np
 from ..configuration import SpinConfiguration
 from ..errors import ConvergenceError, NonFiniteError
 from ..potential import FrozenPotential, Potential
+from .frames import Frame
 from .integrators import LLGState
-from .quench import Frame, Quench, moments_for
+from .quench import Quench, moments_for
 from .saved_state import SavedState
 
 States = tuple[LLGState, ...]

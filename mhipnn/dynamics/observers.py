@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..configuration import Array, SpinConfiguration, moments_of
-from .quench import Frame
+from .frames import Frame
 
 Look = Callable[[Frame], Mapping[str, Array]]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..configuration import Array, SpinConfiguration
 from ..errors import DatasetError
-from .quench import Trajectory
+from .frames import Trajectory
 
 FORMAT = "mhipnn trajectory 2"
 FORMATS = ("mhipnn trajectory 1", FORMAT)

@@ -18,7 +18,7 @@ from h5py import h5f, h5p, h5s
 from ..atomic import atomic_path
 from ..configuration import Array, SpinConfiguration
 from ..errors import DatasetError, InputError
-from .quench import Trajectory
+from .frames import Trajectory
 from .trajectory import FORMAT, SITE_ARRAYS, UNITS, TrajectoryReader
 
 _COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}

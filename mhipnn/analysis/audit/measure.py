@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ...configuration import Array, SpinConfiguration
+from ...dynamics.frames import Frame
 from ...dynamics.observers import Look
-from ...dynamics.quench import Frame
 from ...dynamics.trajectory import TrajectoryReader
 from ...errors import ConfigError
 from ...nn.ensemble import EnsemblePotential

@@ -11,7 +11,8 @@ from ...analysis.rollout import driven, torques_along
 from ...atomic import atomic_path
 from ...configuration import Array
 from ...data.base_module import LabelledDataModule
-from ...dynamics.quench import Quench, Trajectory
+from ...dynamics.frames import Trajectory
+from ...dynamics.quench import Quench
 from ...nn.network_potential import NetworkPotential
 from ...potential import Potential
 from ..predictions import predict
