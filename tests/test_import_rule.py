@@ -107,4 +107,4 @@ with warnings.catch_warnings():
     added = [f for f in warnings.filters if f not in filters]
     assert not any("mhipnn" in str(f) for f in added), added
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -56,7 +56,7 @@ def pages(tmp_path_factory):
     """The seven pages, from a process of their own in an empty folder that stays empty."""
     empty = tmp_path_factory.mktemp("empty")
     call = [sys.executable, "-c", HELP, *COMMANDS]
-    done = subprocess.run(call, cwd=empty, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(call, cwd=empty, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(empty.iterdir())
     return json.loads(done.stdout)

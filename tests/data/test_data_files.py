@@ -18,6 +18,8 @@ from mhipnn.data.files import with_unit_spins
 from mhipnn.data.files_split import SplitRule, split_contents
 from mhipnn.errors import ConfigError, DatasetError, InputError
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 UNITS = Units("eV", "Angstrom")
 MANY = (3,) * 24
 

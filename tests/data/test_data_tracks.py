@@ -14,6 +14,8 @@ from mhipnn.config import compose_config
 from mhipnn.data import FileDataModule
 from mhipnn.generate import run
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 GENERATED = ["sd_disorder", "sd_disorder_metal", "sd_disorder_3d", "sd_double_exchange"]
 TRACKS = [*GENERATED, "kondo_square"]
 FEW = [

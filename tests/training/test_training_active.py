@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, datamodule
+from conftest import SMALL, composed_once, datamodule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -235,7 +235,7 @@ def learn(labels):
             *FEW,
             "+data.progress=false",
         ]
-        metrics = run(compose_config("active", [*given, "data.dtype=float64", "trainer.accelerator=cpu", *overrides]))
+        metrics = run(composed_once("active", [*given, "data.dtype=float64", "trainer.accelerator=cpu", *overrides]))
         (folder,) = (path.parent for path in Path(output_root).glob("sd_tiny/active/*/metrics.json"))
         return metrics, folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUIET, SMALL, datamodule
+from conftest import QUIET, SMALL, composed_once, datamodule
 
 from mhipnn import load_potential
 from mhipnn.config import compose_config
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 def composed(labels: Path, output_root: Path, *overrides: str):
     given = ["data=sd_tiny", f"data.root={labels}", f"output_root={output_root}", "+data.progress=false", "~logger"]
-    return compose_config("ensemble", [*given, *SMALL, *overrides])
+    return composed_once("ensemble", [*given, *SMALL, *overrides])
 
 
 # What a member is

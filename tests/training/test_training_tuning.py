@@ -7,7 +7,7 @@ import json
 
 import pytest
 import torch
-from conftest import QUIET, SMALL
+from conftest import QUIET, SMALL, composed_once
 from hydra.errors import ConfigCompositionException
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
@@ -36,7 +36,7 @@ def config(root, *overrides):
         *QUIET[:2],
         "~logger",
     ]
-    return compose_config("train", [*fixed, "tune.space=null", *SPACE, *overrides])
+    return composed_once("train", [*fixed, "tune.space=null", *SPACE, *overrides])
 
 
 def score(cfg, epoch):
