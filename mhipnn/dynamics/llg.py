@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ..threads import torch_threads
-
 
 def llg_rate(spins: torch.Tensor, b: torch.Tensor, damping: float) -> torch.Tensor:
     """dS_i/dt = -1/(1 + alpha^2) [ S_i x b_i + alpha S_i x (S_i x b_i) ],   gamma = 1.
@@ -91,11 +89,7 @@ def thermal_field(
         strength = strength.to(moments).unsqueeze(-1)
     # torch divides a number by a tensor in this way: a number and a tensor of numbers give the same bits.
     variance = torch.where(moments > 0, (moments * dt).reciprocal() * strength, 0.0)
-    # Of a hundred numbers on, torch's square root wakes all threads, waits for them, and leaves them spinning where the
-    # kernels of a network want the cores.
-    with torch_threads(1):
-        deviation = variance.sqrt()
-    return noise * deviation.unsqueeze(-1)
+    return noise * torch.sqrt(variance).unsqueeze(-1)
 
 
 def _normal(seed: int, step: int, n_sites: int) -> np.ndarray:

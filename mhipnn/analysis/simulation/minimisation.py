@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
 
 from ...configuration import Array
 from ...dynamics.descent import Minimisation, Minimise
@@ -26,6 +25,7 @@ from ..style import EXACT, LEARNED, MUTED, label, new_figure
 from .progress_bar import descent_bar
 from .report import (
     AtOneTemperature,
+    begun_table,
     by_temperature,
     first_correlation,
     number_or_none,
@@ -156,26 +156,11 @@ def _draw(reader: TrajectoryReader, descents: Descents, folder: Path) -> None:
 
 def _print(console: Console, metrics: dict[str, Any], path: Path) -> None:
     """The metrics in words."""
-    table = Table(title=f"Minima of {size_in_words(metrics)} spins")
-    columns = metrics.get("temperatures", {"value": metrics})
-    table.add_column("quantity")
-    for name in columns:
-        table.add_column(name, justify="right")
-    each = list(columns.values())
-    for key, words in (("start", "start"), ("end", "minimum")):
-        table.add_row(
-            f"energy per site at the {words} (t0)",
-            *(with_error(one, f"energy_per_site_{key}", ".5f") for one in each),
-        )
+    table, each = begun_table(f"Minima of {size_in_words(metrics)} spins", metrics, "minimum")
     for key, words in (("start", "start"), ("end", "minimum")):
         table.add_row(f"largest torque at the {words} (t0)", *(f"{one[f'largest_torque_{key}']:.2g}" for one in each))
     table.add_row("iterations", *(with_error(one, "iterations", ".0f") for one in each))
     table.add_row("most iterations", *(str(one["most_iterations"]) for one in each))
-    if "nearest_r" in each[0]:
-        table.add_row(
-            f"C(r = {each[0]['nearest_r']:g}) at the minimum",
-            *(with_error(one, "nearest_correlation_end", ".4f") for one in each),
-        )
     table.add_row("wall time (s)", f"{metrics['seconds']:.1f}")
     console.print(table)
     console.print(f"trajectory, metrics and figures: {path}", soft_wrap=True)

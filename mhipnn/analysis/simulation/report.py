@@ -109,20 +109,24 @@ def metrics_of(parts: Sequence[AtOneTemperature], n_steps: int) -> dict[str, Any
     return metrics | {"temperatures": {part.name: part.numbers() for part in parts}}
 
 
-def print_table(console: Console, metrics: dict[str, Any], path: Path) -> None:
-    """The metrics in words."""
-    table = Table(title=f"Quench of {size_in_words(metrics)} spins to t = {metrics['time']:g}")
+def begun_table(title: str, metrics: dict[str, Any], end: str) -> tuple[Table, list[dict[str, Any]]]:
+    """A column for each part with its energies and C(r) of near sites, and the numbers of each; ``end``: in words."""
     columns = metrics.get("temperatures", {"value": metrics})
-    table.add_column("quantity")
+    table, each = Table("quantity", title=title), list(columns.values())
     for name in columns:
         table.add_column(name, justify="right")
-    each = list(columns.values())
-    for key, words in (("start", "start"), ("end", "end")):
+    for key, words in (("start", "start"), ("end", end)):
         cells = (with_error(one, f"energy_per_site_{key}", ".5f") for one in each)
         table.add_row(f"energy per site at the {words} (t0)", *cells)
     if "nearest_r" in each[0]:
         cells = (with_error(one, "nearest_correlation_end", ".4f") for one in each)
-        table.add_row(f"C(r = {each[0]['nearest_r']:g}) at the end", *cells)
+        table.add_row(f"C(r = {each[0]['nearest_r']:g}) at the {end}", *cells)
+    return table, each
+
+
+def print_table(console: Console, metrics: dict[str, Any], path: Path) -> None:
+    """The metrics in words."""
+    table, _ = begun_table(f"Quench of {size_in_words(metrics)} spins to t = {metrics['time']:g}", metrics, "end")
     if "audit/torque_r2" in metrics:
         worst = f"{metrics['audit/torque_r2_min']:.4f} at t = {metrics['audit/worst_time']:g}"
         table.add_row(f"torque R² against the reference, {len(metrics['audit/times'])} times", _short(metrics))
