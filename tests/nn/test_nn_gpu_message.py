@@ -72,9 +72,6 @@ def assert_near(given, expected, tolerance):
 @in_precisions
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_message_sum_and_adjoint_are_the_reference(kernels, sizes, dtype, tolerance, device):
-    if (device, dtype) == ("cpu", torch.float64):
-        # Plain sums take 4 features at a time: what eighteen such tiles show, three do, the last of them not full.
-        sizes = (*sizes[:2], min(sizes[2], 9), sizes[3])
     s, P, z, c, index, counts = problem(sizes, dtype, device)
     bad_s, bad_P, bad_index = spoiled(s, P, index, counts)
     message = kernels.message_sum(bad_s, bad_P, z, bad_index, counts)

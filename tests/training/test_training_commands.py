@@ -62,7 +62,7 @@ def folders(root: Path) -> list[Path]:
 
 
 def test_kill_9_and_the_same_command_goes_on(command, call):
-    args = [*SD_TINY, *command.labels, *QUIET, "trainer.max_epochs=20", "logger=csv", "data.dtype=float64"]
+    args = [*SD_TINY, *command.labels, *QUIET, "trainer.max_epochs=40", "logger=csv", "data.dtype=float64"]
     process = command.start("train", *args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while not list(command.cwd.rglob("last.ckpt")) and time.monotonic() < until and process.poll() is None:
@@ -82,7 +82,7 @@ def test_kill_9_and_the_same_command_goes_on(command, call):
 
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     (history,) = (state for name, state in last["callbacks"].items() if name.startswith("History"))
-    assert [row["epoch"] for row in history["rows"]] == list(range(20))
+    assert [row["epoch"] for row in history["rows"]] == list(range(40))
 
 
 def test_evaluate_reproduces_the_run_from_elsewhere(command, trained, labels):
