@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from numba import prange
 from torch_geometric.data import Batch
 
 from mhipnn.data.graph import spin_graph
@@ -222,39 +222,43 @@ def test_frozen_sites_in_another_order_and_the_plain_path_agree(dtype):
     close(field[0], model(graph, differentiable=True).field.detach(), dtype)
 
 
-def test_shares_cover_all_rows_once_and_run_in_threads_after_a_fork_too():
+def test_shares_cover_all_rows_once():
     with torch_threads(3):
-        assert compiled.shares(10) == [(0, 10)]
-        assert compiled.shares(0) == [(0, 0)]
-        ends = compiled.shares(1001)
-    assert len(ends) == 3
+        assert compiled.shares(10) == compiled.shares(0) == 1
+        assert compiled.shares(1001) == 3
+    ends = [compiled.bounds(share, 3, 1001) for share in range(3)]
     assert [row for start, stop in ends for row in range(start, stop)] == list(range(1001))
-    seen = []
-    compiled.in_threads(lambda number: seen.append((number, threading.get_ident())), [(0,), (1,), (2,)])
-    assert sorted(number for number, _ in seen) == [0, 1, 2]
-    assert dict(seen)[0] == threading.get_ident()
+
+
+@compiled.shared_out
+def share_of_each_row(out, n_shares):
+    for share in prange(n_shares):
+        start, stop = compiled.bounds(share, n_shares, len(out))
+        for row in range(start, stop):
+            out[row] += share + 1
+
+
+@pytest.mark.parametrize("n_shares", [1, 2, 5])
+def test_every_share_runs_once_and_torch_keeps_its_number_of_threads(n_shares):
+    out = np.zeros(1001)
+    with torch_threads(1):
+        share_of_each_row(out, n_shares)
+        assert torch.get_num_threads() == 1
+    assert set(np.unique(out)) == set(range(1, n_shares + 1))
+    assert np.all(np.diff(out) >= 0)
+
+
+def test_a_share_alone_after_a_fork(monkeypatch):
+    """GNU OpenMP ends a process that starts threads after a fork."""
+    rows = 10_000
     if hasattr(os, "fork"):
-        context = multiprocessing.get_context("fork")
-        with warnings.catch_warnings():
+        with torch_threads(2), warnings.catch_warnings():
+            share_of_each_row(np.zeros(rows), compiled.shares(rows))
             warnings.simplefilter("ignore")  # Python 3.12 warns of forks of processes with threads: that is the point
-            child = context.Process(target=compiled.in_threads, args=(lambda number: None, [(0,), (1,), (2,)]))
+            context = multiprocessing.get_context("fork")
+            child = context.Process(target=lambda: share_of_each_row(np.zeros(rows), compiled.shares(rows)))
             child.start()
         child.join(20)
         assert child.exitcode == 0
-
-
-def test_parallel_loops_keep_to_one_thread_after_a_fork(monkeypatch):
-    with torch_threads(2):
-        assert compiled.parallel_shares(10_000) == min(2, compiled.numba.config.NUMBA_NUM_THREADS)
-        assert compiled.parallel_shares(10) == 1
-        monkeypatch.setattr(compiled, "_forked", True)
-        assert compiled.parallel_shares(10_000) == 1
-
-
-def test_an_error_in_a_share_is_raised():
-    def fail(number):
-        if number:
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        compiled.in_threads(fail, [(0,), (1,)])
+    monkeypatch.setattr(compiled, "_forked", True)
+    assert compiled.shares(rows) == 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -15,18 +15,34 @@ from torch import Tensor
 from ...compilation import compiled
 
 _MIN_ROWS = 64  # a share of fewer sites costs more to hand out than it saves
-_pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads
+_LOOPS_ONLY = {"prange": True} | dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+)
+_UNCHECKED = {"error_model": "numpy", "boundscheck": False}  # no checks of Python's arithmetic and indices
 _forked = False
 
+kernel = compiled(**_UNCHECKED)
+inlined = numba.njit(inline="always")  # part of the kernel that calls it
 
-def kernel(function: Any = None, *, parallel: bool = False) -> Any:
-    """Compiled without the checks of Python's arithmetic and indices.
 
-    ``parallel`` loops hand out shares in microseconds, as the steps of a training need, but compile what they call once
-    more: whatever runs longer is shared out by :func:`in_threads`.
+def shared_out(function: Callable[..., None]) -> Callable[..., None]:
+    """A kernel ``function(*arrays, n_shares)`` that does nothing but loop over shares of the rows with ``prange``.
+
+    Several shares go to OpenMP's threads. These stay awake for a while, so that the next kernel of a field is handed
+    out in microseconds. A single share stays in the calling thread. Each way is compiled when it is first taken.
     """
-    decorate = compiled(error_model="numpy", boundscheck=False, parallel=parallel)
-    return decorate if function is None else decorate(function)
+    twin = FunctionType(function.__code__, function.__globals__)
+    twin.__qualname__ += "_in_threads"  # compiled functions are kept on disk by their names
+    alone, in_threads = kernel(function), compiled(**_UNCHECKED, parallel=_LOOPS_ONLY)(twin)
+
+    def call(*arguments: Any) -> None:
+        if arguments[-1] == 1:
+            alone(*arguments)
+        else:
+            _use_threads(arguments[-1])
+            in_threads(*arguments)
+
+    return call
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -42,19 +58,12 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(np.empty(shape, array(like[:0]).dtype))
 
 
-def shares(n_rows: int) -> list[tuple[int, int]]:
-    """First row and end of each share: one for each of torch's threads, if there is enough to do."""
-    n = max(1, min(torch.get_num_threads(), n_rows // _MIN_ROWS))
-    return [(n_rows * share // n, n_rows * (share + 1) // n) for share in range(n)]
+def shares(n_rows: int) -> int:
+    """In how many shares rows are handed out: one for each of torch's threads, if there is enough to do.
 
-
-def parallel_shares(n_rows: int) -> int:
-    """How many shares a parallel loop may hand out; one after a fork, which GNU OpenMP does not survive."""
-    n = min(len(shares(n_rows)), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if n < 2 or _forked:
-        return 1
-    numba.set_num_threads(n)
-    return n
+    One after a fork, which GNU OpenMP does not survive.
+    """
+    return 1 if _forked else max(1, min(torch.get_num_threads(), n_rows // _MIN_ROWS))
 
 
 @kernel
@@ -63,21 +72,16 @@ def bounds(share, n_shares, n_rows):
     return n_rows * share // n_shares, n_rows * (share + 1) // n_shares
 
 
-def in_threads(function: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
-    """function(*call) for every call, the first in this thread and each other one in a thread of its own."""
-    first, *others = calls
-    if others and len(others) not in _pools:
-        _pools[len(others)] = ThreadPoolExecutor(len(others), "mhipnn-kernel")
-    futures = [_pools[len(others)].submit(function, *call) for call in others]
-    function(*first)
-    for future in futures:
-        future.result()
+def _use_threads(n: int) -> None:
+    before = torch.get_num_threads()
+    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    if torch.get_num_threads() != before:  # when numba starts its threads, it sets OpenMP's number, which is torch's
+        torch.set_num_threads(before)
 
 
 def _after_fork() -> None:
     global _forked
     _forked = True
-    _pools.clear()  # a fork takes none of its parent's threads along
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, parallel_shares
+from .compiled import array, bounds, kernel, shared_out, shares
 from .cpu_message import results_for
 from .rows import scaled_rows
 from .tile import dot, gemm, hadamard
@@ -19,11 +19,7 @@ def message_sum(R: Tensor, Y: Tensor, w: Tensor, index: Tensor, counts: Tensor, 
     """See ``reference_channels.message_sum``."""
     out = w.new_empty(len(R), Y.shape[1], w.shape[1]) if into is None else into
     arrays = [array(tensor) for tensor in (R, Y, w, index, counts, out)]
-    n_shares = parallel_shares(len(R))
-    if n_shares == 1:
-        _channel_sum(*arrays, into is not None, 0, len(R))
-    else:
-        _channel_sum_in_shares(*arrays, into is not None, n_shares)
+    _channel_sum(*arrays, into is not None, shares(len(R)))
     return out
 
 
@@ -34,42 +30,29 @@ def adjoint(
     """See ``reference_channels.adjoint``; the order of sums is that of ``cpu_message.adjoint``."""
     (of_R, of_Y), results = results_for((R, Y), (for_R, for_Y))
     arrays = [array(tensor) for tensor in (R, Y, w, c, index, counts)] + results
-    wanted = (for_R, for_Y, of_w is not None)
-    n_shares = parallel_shares(len(R))
-    if n_shares == 1:
-        _adjoint(*arrays, np.empty((0, 0), arrays[0].dtype) if of_w is None else array(of_w), *wanted, 0, len(R))
-        return of_R, of_Y
-    parts = w.new_zeros(n_shares, *(of_w.shape if of_w is not None else (0, 0)))
-    _adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
-    if of_w is not None:
-        of_w += parts.sum(0)
+    into = np.empty((0, 0), arrays[0].dtype) if of_w is None else array(of_w)
+    n_shares = shares(len(R))
+    parts = np.zeros((n_shares - 1, *into.shape), into.dtype)
+    _adjoint(*arrays, into, parts, for_R, for_Y, of_w is not None, n_shares)
+    for part in parts:
+        into += part
     return of_R, of_Y
 
 
-@kernel(parallel=True)
-def _channel_sum_in_shares(R, Y, w, index, counts, out, accumulate, n_shares):
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(R))
-        _channel_sum(R, Y, w, index, counts, out, accumulate, start, stop)
-
-
-@kernel(parallel=True)
-def _adjoint_in_shares(R, Y, w, c, index, counts, of_R, of_Y, parts, for_R, for_Y, for_w, n_shares):
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(R))
-        _adjoint(R, Y, w, c, index, counts, of_R, of_Y, parts[share], for_R, for_Y, for_w, start, stop)
-
-
-@kernel
-def _channel_sum(R, Y, w, index, counts, out, accumulate, start, stop):
+@shared_out
+def _channel_sum(R, Y, w, index, counts, out, accumulate, n_shares):
     n_slots, n_channels, n_angular, columns = R.shape[1], R.shape[2], Y.shape[1], w.shape[1]
-    near = np.empty(n_slots * columns, R.dtype)
     flat_R, flat_Y, flat_w, flat_out = R.reshape(-1), Y.reshape(-1), w.reshape(-1), out.reshape(-1)
-    for i in range(start, stop):
-        n = counts[i]
-        _near(near, flat_R, i * n_slots * n_channels, flat_w, index, i, n, n_channels, columns)
-        at_out, at_Y = i * n_angular * columns, i * n_angular * n_slots
-        gemm(flat_out, at_out, columns, flat_Y, at_Y, n_slots, 1, near, 0, columns, n_angular, columns, n, accumulate)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(R))
+        near = np.empty(n_slots * columns, R.dtype)
+        for i in range(start, stop):
+            n = counts[i]
+            _near(near, flat_R, i * n_slots * n_channels, flat_w, index, i, n, n_channels, columns)
+            at_out, at_Y = i * n_angular * columns, i * n_angular * n_slots
+            gemm(
+                flat_out, at_out, columns, flat_Y, at_Y, n_slots, 1, near, 0, columns, n_angular, columns, n, accumulate
+            )
 
 
 @kernel
@@ -87,35 +70,38 @@ def _add(out, out_at, a, a_at, n):
         out[to + p] += a[given + p]
 
 
-@kernel
-def _adjoint(R, Y, w, c, index, counts, of_R, of_Y, of_w, for_R, for_Y, for_w, start, stop):
+@shared_out
+def _adjoint(R, Y, w, c, index, counts, of_R, of_Y, of_w, parts, for_R, for_Y, for_w, n_shares):
     n_slots, n_channels, n_angular, columns = R.shape[1], R.shape[2], Y.shape[1], w.shape[1]
     n_rows = columns // n_channels
-    near, listened = np.empty(n_slots * columns, R.dtype), np.empty(n_slots * columns, R.dtype)
     flat_R, flat_Y, flat_w, flat_c = R.reshape(-1), Y.reshape(-1), w.reshape(-1), c.reshape(-1)
-    flat_of_R, flat_of_w = of_R.reshape(-1), of_w.reshape(-1)
-    for i in range(start, stop):
-        n, at_R, at_Y, at_c = counts[i], i * n_slots * n_channels, i * n_angular * n_slots, i * n_angular * columns
-        if for_Y:
-            _near(near, flat_R, at_R, flat_w, index, i, n, n_channels, columns)
-            of_Y[i, :, n:] = 0
-            for m in range(n_angular):
-                for k in range(n):
-                    of_Y[i, m, k] = dot(flat_c, at_c + m * columns, near, k * columns, columns)
-        if not (for_R or for_w):
-            continue
-        # listened[k, (q, c)] = sum_m Y[m, k] c[m, (q, c)] serves both
-        gemm(listened, 0, columns, flat_Y, at_Y, 1, n_slots, flat_c, at_c, columns, n, columns, n_angular, False)
-        for k in range(n):
-            at, at_w, heard = at_R + k * n_channels, index[i, k] * columns, k * columns
-            if for_R:
-                hadamard(
-                    flat_of_R, at, flat_w, at_w, n_channels, listened, heard, n_channels, n_channels, n_rows, False
-                )
-            if for_w:
-                scaled_rows(near, heard, flat_R, at, listened, heard, n_rows, n_channels, False)
-        if for_R:
-            of_R[i, n:] = 0
-        if for_w:  # in a loop of its own: what was just stored in narrow vectors is slow to load in wide ones
+    flat_of_R = of_R.reshape(-1)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(R))
+        near, listened = np.empty(n_slots * columns, R.dtype), np.empty(n_slots * columns, R.dtype)
+        flat_of_w = (parts[share - 1] if share else of_w).reshape(-1)
+        for i in range(start, stop):
+            n, at_R, at_Y, at_c = counts[i], i * n_slots * n_channels, i * n_angular * n_slots, i * n_angular * columns
+            if for_Y:
+                _near(near, flat_R, at_R, flat_w, index, i, n, n_channels, columns)
+                of_Y[i, :, n:] = 0
+                for m in range(n_angular):
+                    for k in range(n):
+                        of_Y[i, m, k] = dot(flat_c, at_c + m * columns, near, k * columns, columns)
+            if not (for_R or for_w):
+                continue
+            # listened[k, (q, c)] = sum_m Y[m, k] c[m, (q, c)] serves both
+            gemm(listened, 0, columns, flat_Y, at_Y, 1, n_slots, flat_c, at_c, columns, n, columns, n_angular, False)
             for k in range(n):
-                _add(flat_of_w, index[i, k] * columns, near, k * columns, columns)
+                at, at_w, heard = at_R + k * n_channels, index[i, k] * columns, k * columns
+                if for_R:
+                    hadamard(
+                        flat_of_R, at, flat_w, at_w, n_channels, listened, heard, n_channels, n_channels, n_rows, False
+                    )
+                if for_w:
+                    scaled_rows(near, heard, flat_R, at, listened, heard, n_rows, n_channels, False)
+            if for_R:
+                of_R[i, n:] = 0
+            if for_w:  # in a loop of its own: what was just stored in narrow vectors is slow to load in wide ones
+                for k in range(n):
+                    _add(flat_of_w, index[i, k] * columns, near, k * columns, columns)

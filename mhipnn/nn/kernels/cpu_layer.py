@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import prange
 from torch import Tensor
 
-from .compiled import array, in_threads, kernel, shares
+from .compiled import array, bounds, shared_out, shares
 from .cpu_message import _adjoint, _message_sum, results_for
 from .tile import gemm
 
@@ -39,8 +40,7 @@ def adjoint(
 
 def message_into(s, P, z, turned, index, counts, out):  # type: ignore[no-untyped-def]
     """``message`` on arrays, with V^T."""
-    given = (s, P, z, turned, index, counts, out)
-    in_threads(_message, [(*given, *share) for share in shares(len(s))])
+    _message(s, P, z, turned, index, counts, out, shares(len(s)))
 
 
 def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z: bool, add_to_P: bool) -> None:
@@ -49,44 +49,49 @@ def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z:
     Those by the invariants from ``first_P`` on are wanted; ``add_to_P`` adds them to what is there.
     """
     *given, of_z = arrays
-    first, *others = shares(len(given[0]))
-    parts = np.zeros((len(others), *of_z.shape), of_z.dtype)  # each share but the first adds to one of its own
-    calls = [(of_z, first), *zip(parts, others, strict=True)]
-    wanted = (for_s, first_P, for_z, add_to_P)
-    in_threads(_layer_adjoint, [(*given, part, *wanted, *share) for part, share in calls])
+    n_shares = shares(len(given[0]))
+    parts = np.zeros((n_shares - 1, *of_z.shape), of_z.dtype)  # each share but the first adds to one of its own
+    _layer_adjoint(*given, of_z, parts, for_s, first_P, for_z, add_to_P, n_shares)
     for part in parts:
         of_z += part
 
 
-@kernel
-def _message(s, P, z, weight, index, counts, out, start, stop):
+@shared_out
+def _message(s, P, z, weight, index, counts, out, n_shares):
     n_out, n_sum = out.shape[1], weight.shape[0]
-    sums = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
-    flat_out, flat_sums, flat_weight = out.reshape(-1), sums.reshape(-1), weight.reshape(-1)
-    for first in range(start, stop, _GROUP):
-        last = min(first + _GROUP, stop)
-        where = (index[first:last], counts[first:last])
-        _message_sum(s[first:last], P[first:last], z, where[0], where[1], sums, False, 0, last - first)
-        gemm(
-            flat_out, first * n_out, n_out, flat_sums, 0, n_sum, 1, flat_weight, 0, n_out,
-            last - first, n_out, n_sum, False,
-        )  # fmt: skip
+    flat_out, flat_weight = out.reshape(-1), weight.reshape(-1)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        sums = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
+        flat_sums = sums.reshape(-1)
+        for first in range(start, stop, _GROUP):
+            last = min(first + _GROUP, stop)
+            where = (index[first:last], counts[first:last])
+            _message_sum(s[first:last], P[first:last], z, where[0], where[1], sums, False, 0, last - first)
+            gemm(
+                flat_out, first * n_out, n_out, flat_sums, 0, n_sum, 1, flat_weight, 0, n_out,
+                last - first, n_out, n_sum, False,
+            )  # fmt: skip
 
 
-@kernel
+@shared_out
 def _layer_adjoint(
-    s, P, z, weight, gradient, index, counts, of_s, of_P, of_z, for_s, first_P, for_z, add_to_P, start, stop
+    s, P, z, weight, gradient, index, counts, of_s, of_P, of_z, parts, for_s, first_P, for_z, add_to_P, n_shares
 ):  # fmt: skip
     n_out, n_sum = weight.shape
-    c = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
-    flat_c, flat_gradient, flat_weight = c.reshape(-1), gradient.reshape(-1), weight.reshape(-1)
-    for first in range(start, stop, _GROUP):
-        last = min(first + _GROUP, stop)
-        gemm(
-            flat_c, 0, n_sum, flat_gradient, first * n_out, n_out, 1, flat_weight, 0, n_sum,
-            last - first, n_sum, n_out, False,
-        )  # fmt: skip
-        _adjoint(
-            s[first:last], P[first:last], z, c, index[first:last], counts[first:last],
-            of_s[first:last], of_P[first:last], of_z, for_s, first_P, for_z, add_to_P, 0, last - first,
-        )  # fmt: skip
+    flat_gradient, flat_weight = gradient.reshape(-1), weight.reshape(-1)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(s))
+        into = parts[share - 1] if share else of_z
+        c = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
+        flat_c = c.reshape(-1)
+        for first in range(start, stop, _GROUP):
+            last = min(first + _GROUP, stop)
+            gemm(
+                flat_c, 0, n_sum, flat_gradient, first * n_out, n_out, 1, flat_weight, 0, n_sum,
+                last - first, n_sum, n_out, False,
+            )  # fmt: skip
+            _adjoint(
+                s[first:last], P[first:last], z, c, index[first:last], counts[first:last],
+                of_s[first:last], of_P[first:last], into, for_s, first_P, for_z, add_to_P, 0, last - first,
+            )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, parallel_shares
+from .compiled import array, bounds, kernel, shared_out, shares
 from .tile import combine, dot, gemm, hadamard, outer, prefetch
 
 _FEW = 4  # features: so narrow that vectors of them do not pay
@@ -21,11 +21,7 @@ def message_sum(s: Tensor, P: Tensor, z: Tensor, index: Tensor, counts: Tensor, 
     """See ``reference.message_sum``."""
     out = s.new_empty(len(s), s.shape[1] * P.shape[1], z.shape[1]) if into is None else into
     arrays = [array(tensor) for tensor in (s, P, z, index, counts, out)]
-    n_shares = parallel_shares(len(s))
-    if n_shares == 1:
-        _message_sum(*arrays, into is not None, 0, len(s))
-    else:
-        _message_sum_in_shares(*arrays, into is not None, n_shares)
+    _message_sum_in_shares(*arrays, into is not None, shares(len(s)))
     return out
 
 
@@ -35,21 +31,18 @@ def adjoint(
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
     """See ``reference.adjoint``.
 
-    Every share of the sites adds to a part of its own of ``of_z``, and parts are added in the order of the shares: with
-    the same number of threads the result is the same to the bit.
+    Every share of the sites but the first adds to an array of its own, and these are added to ``of_z`` in their order:
+    with the same number of threads the result is the same to the bit.
     """
     (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)] + results
     wanted = (for_s, 0 if for_P else P.shape[1], of_z is not None)
-    n_shares = parallel_shares(len(s))
-    if n_shares == 1:
-        into = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
-        _adjoint(*arrays, into, *wanted, False, 0, len(s))
-        return of_s, of_P
-    parts = s.new_zeros(n_shares, *(of_z.shape if of_z is not None else (0, 0)))
-    _adjoint_in_shares(*arrays, array(parts), *wanted, n_shares)
-    if of_z is not None:
-        of_z += parts.sum(0)
+    into = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
+    n_shares = shares(len(s))
+    parts = np.zeros((n_shares - 1, *into.shape), into.dtype)
+    _adjoint_in_shares(*arrays, into, parts, *wanted, n_shares)
+    for part in parts:
+        into += part
     return of_s, of_P
 
 
@@ -60,18 +53,19 @@ def results_for(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> tuple[list
     return results, [nothing if result is None else array(result) for result in results]
 
 
-@kernel(parallel=True)
+@shared_out
 def _message_sum_in_shares(s, P, z, index, counts, out, accumulate, n_shares):
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
         _message_sum(s, P, z, index, counts, out, accumulate, start, stop)
 
 
-@kernel(parallel=True)
-def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, parts, for_s, first_P, for_z, n_shares):
+@shared_out
+def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, of_z, parts, for_s, first_P, for_z, n_shares):
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
-        _adjoint(s, P, z, c, index, counts, of_s, of_P, parts[share], for_s, first_P, for_z, False, start, stop)
+        into = parts[share - 1] if share else of_z
+        _adjoint(s, P, z, c, index, counts, of_s, of_P, into, for_s, first_P, for_z, False, start, stop)
 
 
 @kernel

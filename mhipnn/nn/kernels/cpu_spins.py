@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numba import prange
 from torch import Tensor
 
-from .compiled import array, kernel
+from .compiled import array, bounds, kernel, shared_out, shares
 
 
 def legendre(spins: Tensor, index: Tensor, counts: Tensor, n_l: int) -> Tensor:
@@ -32,37 +33,56 @@ def second_adjoint(
     return of_spins if for_spins else None, of_c
 
 
-@kernel
-def legendre_into(spins, index, counts, out):
+def legendre_into(spins, index, counts, out):  # type: ignore[no-untyped-def]
     """``legendre`` on arrays; the empty slots of ``out`` stay as they are."""
-    x, n_l = np.empty(index.shape[1], spins.dtype), out.shape[1]
-    raise_x, lower = _recursion(n_l, spins.dtype)
-    for i in range(len(counts)):
-        n = counts[i]
-        _dots(spins, spins, index, i, n, x)
-        for k in range(n):
-            out[i, 0, k] = 1
-        if n_l > 1:
-            out[i, 1, :n] = x[:n]
-        for degree in range(1, n_l - 1):
-            up, down = raise_x[degree], lower[degree]
-            for k in range(n):
-                out[i, degree + 1, k] = up * x[k] * out[i, degree, k] - down * out[i, degree - 1, k]
+    _legendre(spins, index, counts, out, shares(len(counts)))
 
 
-@kernel
-def adjoint_into(spins, c, index, counts, of_spins):
+def adjoint_into(spins, c, index, counts, of_spins):  # type: ignore[no-untyped-def]
     """``adjoint`` on arrays, added to ``of_spins``."""
+    n_shares = shares(len(counts))
+    parts = np.zeros((n_shares - 1, *of_spins.shape), of_spins.dtype)  # each share but the first adds to one of its own
+    _adjoint(spins, c, index, counts, of_spins, parts, n_shares)
+    for part in parts:
+        of_spins += part
+
+
+@shared_out
+def _legendre(spins, index, counts, out, n_shares):
+    n_l = out.shape[1]
+    raise_x, lower = _recursion(n_l, spins.dtype)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(counts))
+        x = np.empty(index.shape[1], spins.dtype)
+        for i in range(start, stop):
+            n = counts[i]
+            _dots(spins, spins, index, i, n, x)
+            for k in range(n):
+                out[i, 0, k] = 1
+            if n_l > 1:
+                out[i, 1, :n] = x[:n]
+            for degree in range(1, n_l - 1):
+                up, down = raise_x[degree], lower[degree]
+                for k in range(n):
+                    out[i, degree + 1, k] = up * x[k] * out[i, degree, k] - down * out[i, degree - 1, k]
+
+
+@shared_out
+def _adjoint(spins, c, index, counts, of_spins, parts, n_shares):
     n_slots, n_l = index.shape[1], c.shape[1]
-    x, slope = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
-    P = np.empty((3, n_l + 1, n_slots), spins.dtype)
-    first, recursion = P[1], _recursion(n_l + 1, spins.dtype)
-    for i in range(len(counts)):
-        n = counts[i]
-        _dots(spins, spins, index, i, n, x)
-        _derivatives(x, n, P, 2, recursion)
-        _weigh(c, i, n, first, slope)
-        _send(of_spins, slope, spins, index, i, n)
+    recursion = _recursion(n_l + 1, spins.dtype)
+    for share in prange(n_shares):
+        start, stop = bounds(share, n_shares, len(counts))
+        into = parts[share - 1] if share else of_spins
+        x, slope = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
+        P = np.empty((3, n_l + 1, n_slots), spins.dtype)
+        first = P[1]
+        for i in range(start, stop):
+            n = counts[i]
+            _dots(spins, spins, index, i, n, x)
+            _derivatives(x, n, P, 2, recursion)
+            _weigh(c, i, n, first, slope)
+            _send(into, slope, spins, index, i, n)
 
 
 @kernel

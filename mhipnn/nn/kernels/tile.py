@@ -7,18 +7,19 @@ ragged edge, so that no array needs padding. About two thirds of the peak of a l
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiled import kernel
+from .compiled import inlined, kernel
 from .vectors import INT, INT32, Vectors, each_vector, lanes_of, pointer
 
 ROWS = 8  # of a tile; with two vectors a row it needs 18 vector registers
 
 
-@kernel
+@inlined
 def gemm(
     out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_step, n_rows, n_columns, n_steps, accumulate
 ):  # fmt: skip
@@ -27,6 +28,17 @@ def gemm(
     Each matrix has the place of its first element in its array (``_at``) and its strides: out[r, c] lies at
     out_at + r out_row + c, a[r, k] at a_at + r a_row + k a_step, b[k, c] at b_at + k b_step + c.
     """
+    # In numbers of one type: for each combination of literal ones that it is called with, it would be compiled anew.
+    _gemm(
+        out, np.int64(out_at), np.int64(out_row), a, np.int64(a_at), np.int64(a_row), np.int64(a_step), b,
+        np.int64(b_at), np.int64(b_step), np.int64(n_rows), np.int64(n_columns), np.int64(n_steps), bool(accumulate),
+    )  # fmt: skip
+
+
+@kernel
+def _gemm(
+    out, out_at, out_row, a, a_at, a_row, a_step, b, b_at, b_step, n_rows, n_columns, n_steps, accumulate
+):  # fmt: skip
     lanes = lanes_of(out)
     for column in range(0, n_columns, 2 * lanes):
         width = min(n_columns - column, 2 * lanes)
