@@ -34,7 +34,7 @@ from systems import random_system
 
 from mhipnn.analysis.streaming import Correlations
 from mhipnn.config import compose_config
-from mhipnn.dynamics import Magnetisation, Quench, Simulation
+from mhipnn.dynamics import Magnetisation, Quench, Recording, Simulation
 from mhipnn.nn.checkpoint import load_potential
 from mhipnn.nn.network_potential import NetworkPotential
 
@@ -52,14 +52,14 @@ def measure_one(n_sites: int, steps: int, checkpoint: str | None) -> dict[str, f
     config = random_system(n_sites)
     factor = min(max(1, LARGE // config.n_sites), 10)
     begin, steps = 4 * factor, steps * factor
+    observers = {"correlations": Correlations(), "magnetisation": Magnetisation()}
     with tempfile.TemporaryDirectory() as folder:
         Simulation(
             Quench(0.25 * (steps + begin), 0.25, 0.1, 0.05, record_every=8),
             potential,
             [config],
             [0],
-            Path(folder) / "trajectory.h5",
-            observers={"correlations": Correlations(), "magnetisation": Magnetisation()},
+            Recording(Path(folder) / "trajectory.h5", observers=observers),
         ).run(lambda done, total: instants.append(time.perf_counter()))
     return {
         "n_sites": config.n_sites,

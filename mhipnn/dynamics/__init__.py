@@ -10,6 +10,7 @@ from .llg import angular_velocity, llg_rate, thermal_field
 from .minimise import Descent, Minimum, minimise
 from .observers import Magnetisation, Observer
 from .quench import Quench
+from .recording import Recording
 from .sampling import LearnedQuench, QuenchSnapshots
 from .saved_state import SavedState
 from .schedules import Schedule
@@ -35,6 +36,7 @@ __all__ = [
     "Observer",
     "Quench",
     "QuenchSnapshots",
+    "Recording",
     "SavedState",
     "Schedule",
     "Simulation",

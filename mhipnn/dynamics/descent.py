@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +13,12 @@ from ..configuration import Array, SpinConfiguration, moments_of
 from ..errors import ConvergenceError, NonFiniteError
 from ..potential import Potential, as_array, torque
 from .descent_track import Track
-from .driver import FAILED, gone_on_with, identity_of, precision_of, remove_leftovers, streams_of
 from .frames import Frame
 from .interrupts import StopRequest, stop_request
 from .lockstep import of_the_run
 from .minimise import Descent, check_settings, minimise
-from .observers import Observer, Watch
+from .observers import Watch
+from .recording import FAILED, Recording
 from .saved_state import SavedState
 from .trajectory_writer import TrajectoryWriter
 
@@ -50,9 +48,9 @@ class Minimise:
 
 @dataclass(frozen=True)
 class Minimisation:
-    """:func:`.minimise.minimise` of R replicas, written to ``path``: the start as frame 0, the minimum as frame 1.
+    """:func:`.minimise.minimise` of R replicas, written to a file: the start as frame 0, the minimum as frame 1.
 
-    Replicas go side by side in groups, one group after the other. The streams ``descent/torque`` and
+    The streams ``descent/torque`` and
     ``descent/iterations`` hold the largest torque of every replica and its field evaluations; ``descent_G.npz`` beside
     the file holds ``energies`` and ``torques``, (I + 1, R), of group G against the iterations. A descent that was
     interrupted goes on from ``descent_state.npz``, which is written then and every ``save_seconds``.
@@ -61,23 +59,13 @@ class Minimisation:
         settings: tolerance and most iterations.
         potential: whose minima; at time 0, if it changes in time.
         configs: R configurations with N sites each; the descent starts from their spins.
-        path: of the trajectory, an HDF5 file.
-        metadata: kept in the file; what JSON can hold.
-        groups: sizes of the groups (default: one of all).
-        observers: what looks at both frames, by name.
-        save_seconds: longest time between two states on disk, s.
-        identity: digests of whatever else makes it this run, by name; compared when it goes on.
+        recording: where frames go, what is recorded of them, and the groups in which replicas descend.
     """
 
     settings: Minimise
     potential: Potential
     configs: Sequence[SpinConfiguration]
-    path: Path
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    groups: Sequence[int] | None = None
-    observers: Mapping[str, Observer] = field(default_factory=dict)
-    save_seconds: float = 60.0
-    identity: Mapping[str, str] = field(default_factory=dict)
+    recording: Recording
 
     def run(self, progress: Report | None = None, resume: bool = False) -> None:
         """Find all minima.
@@ -92,25 +80,17 @@ class Minimisation:
             NonFiniteError, ConvergenceError: with replica and site; where it stood is in ``failed_state.npz``.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message; the state is saved.
         """
-        with stop_request() as stop, self._writer(resume) as writer:
+        given = (self.configs, [], self.settings, self.potential)
+        with stop_request() as stop, self.recording.writer(*given, resume, STREAMS) as writer:
             for group, recorded in enumerate(writer.recorded):
                 if recorded < N_FRAMES:
                     self._run_group(writer, group, progress, stop)
 
-    def _writer(self, resume: bool) -> TrajectoryWriter:
-        remove_leftovers(self.path)
-        identity = identity_of(self.configs, [], self.settings) | dict(self.identity)
-        if resume and self.path.exists():
-            return gone_on_with(self.path, identity)
-        metadata = {**self.metadata, "identity": identity}
-        streams = {**streams_of(self.observers, self.configs), **STREAMS}
-        return TrajectoryWriter(self.path, self.configs, metadata, precision_of(self.potential), self.groups, streams)
-
     def _run_group(self, writer: TrajectoryWriter, group: int, progress: Report | None, stop: StopRequest) -> None:
         rows = writer.rows(group)
         configs = self.configs[rows]
-        watch = Watch(self.observers, self.configs, rows)
-        track, begin = Track(self.path, group), None
+        watch = Watch(self.recording.observers, self.configs, rows)
+        track, begin = Track(self.recording.path, group), None
         if writer.recorded[group]:
             begin = track.restored(len(configs))
         else:
@@ -122,7 +102,7 @@ class Minimisation:
             track.add(descent)
             if progress is not None:
                 progress(rows.start, descent.iteration, float(descent.torques.max()), descent.tolerance)
-            if stop.requested or monotonic() - saved > self.save_seconds:
+            if stop.requested or monotonic() - saved > self.recording.save_seconds:
                 track.save_state()
                 saved = monotonic()
             if stop.requested:
@@ -139,7 +119,7 @@ class Minimisation:
             if track.last is None:
                 raise told from error
             track.save()
-            kept = self.path.parent / FAILED
+            kept = self.recording.path.parent / FAILED
             SavedState(as_array(track.last.spins), track.last.iteration, 0.0, (), group).save(kept)
             raise type(error)(f"{told}; where it stood: {kept}") from error
         track.save()

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
-
-import numpy as np
 
 from ..configuration import SpinConfiguration
-from ..errors import ConvergenceError, DatasetError, InputError, NonFiniteError
+from ..errors import ConvergenceError, DatasetError, NonFiniteError
 from ..potential import Potential
 from .integrators import LLGState
 from .interrupts import StopRequest, stop_request
 from .lockstep import Lockstep, States
-from .observers import Observer, Watch
+from .observers import Watch
 from .quench import Progress, Quench
+from .recording import FAILED, STATE, Recording
 from .saved_state import SavedState, time_after
-from .trajectory import SITE_ARRAYS, TrajectoryReader
+from .trajectory import TrajectoryReader
 from .trajectory_writer import TrajectoryWriter
-
-STATE, FAILED = "state.npz", "failed_state.npz"
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """A quench of R replicas that streams its frames to ``path`` and holds one of them at a time.
+    """A quench of R replicas that streams its frames to a file and holds one of them at a time.
 
-    Replicas run side by side in groups, one group after the other. A state is everything that the future depends on
-    (spins in the precision of the run, number of the step; the noise is a function of seed and step), and frames are
-    stored in that precision. So a run goes on from its last frame, or from ``state.npz`` beside the trajectory, which
-    is written at an interruption and every ``save_seconds`` without a frame.
+    A state is everything that the future depends on (spins in the precision of the run, number of the step; the noise
+    is a function of seed and step), and frames are stored in that precision. So a run goes on from its last frame, or
+    from ``state.npz`` beside the trajectory, which is written at an interruption and every ``save_seconds`` without a
+    frame.
 
     Args:
         quench: what is integrated.
         potential: what drives it.
         configs: R configurations with N sites each.
         seeds: of the noise, R integers >= 0.
-        path: of the trajectory, an HDF5 file.
-        metadata: kept in the file; what JSON can hold.
-        groups: sizes of the groups (default: one of all).
-        observers: what looks at every frame, by name.
-        save_seconds: longest time between two states on disk, s.
-        identity: digests of whatever else makes it this run, by name; compared when it goes on.
+        recording: where frames go, what is recorded of them, and the groups in which replicas run.
         deterministic: every replica in tensors of its own, so that its trajectory does not depend on the others.
     """
 
@@ -53,12 +43,7 @@ class Simulation:
     potential: Potential
     configs: Sequence[SpinConfiguration]
     seeds: Sequence[int]
-    path: Path
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    groups: Sequence[int] | None = None
-    observers: Mapping[str, Observer] = field(default_factory=dict)
-    save_seconds: float = 60.0
-    identity: Mapping[str, str] = field(default_factory=dict)
+    recording: Recording
     deterministic: bool = False
 
     def run(self, progress: Progress | None = None, resume: bool = False) -> None:
@@ -73,7 +58,8 @@ class Simulation:
             NonFiniteError, ConvergenceError: with site and step; the state before it is in ``failed_state.npz``.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message; the state is saved.
         """
-        with stop_request() as stop, self._writer(resume) as writer:
+        given = (self.configs, self.seeds, self.quench, self.potential)
+        with stop_request() as stop, self.recording.writer(*given, resume) as writer:
             n_groups = len(writer.recorded)
             for group in range(n_groups):
 
@@ -82,34 +68,16 @@ class Simulation:
                         progress(group * last + step, n_groups * last)
 
                 self._run_group(writer, group, report, stop)
-        (self.path.parent / STATE).unlink(missing_ok=True)
-
-    @property
-    def n_groups(self) -> int:
-        if self.groups is not None:
-            return len(self.groups)
-        if not self.path.exists():
-            return 1
-        with TrajectoryReader(self.path) as reader:
-            return reader.n_groups
+        (self.recording.path.parent / STATE).unlink(missing_ok=True)
 
     def steps_made(self) -> int:
         """Recorded steps of an earlier session, the mean of all groups; 0 without a file."""
-        if not self.path.exists():
+        if not self.recording.path.exists():
             return 0
-        with TrajectoryReader(self.path) as reader:
+        with TrajectoryReader(self.recording.path) as reader:
             recorded = reader.recorded
         steps = [0, *self.quench.recorded_steps]
         return sum(steps[min(n, len(steps) - 1)] for n in recorded) // len(recorded)
-
-    def _writer(self, resume: bool) -> TrajectoryWriter:
-        remove_leftovers(self.path)
-        identity = identity_of(self.configs, self.seeds, self.quench) | dict(self.identity)
-        if resume and self.path.exists():
-            return gone_on_with(self.path, identity)
-        streams = streams_of(self.observers, self.configs)
-        metadata = {**self.metadata, "identity": identity}
-        return TrajectoryWriter(self.path, self.configs, metadata, precision_of(self.potential), self.groups, streams)
 
     def _run_group(self, writer: TrajectoryWriter, group: int, report: Progress, stop: StopRequest) -> None:
         wanted = self.quench.recorded_steps
@@ -125,7 +93,7 @@ class Simulation:
             self.deterministic,
             rows.start,
         )
-        watch = Watch(self.observers, self.configs, rows)
+        watch = Watch(self.recording.observers, self.configs, rows)
         new_frames = frozenset(wanted[done:])
         states, saved = None, monotonic()
         try:
@@ -136,7 +104,7 @@ class Simulation:
                     frame = replicas.frame(states)
                     writer.append(frame.time, frame.spins, frame.energies, frame.step, group, watch(frame))
                     saved = monotonic()
-                elif monotonic() - saved > self.save_seconds:
+                elif monotonic() - saved > self.recording.save_seconds:
                     self._save(states, group, STATE)
                     saved = monotonic()
                 if stop.requested and step < wanted[-1]:
@@ -155,61 +123,16 @@ class Simulation:
         step, spins = writer.spins_at(done - 1, group)
         latest = SavedState(spins, step, time_after(step, self.quench.time_step), seeds, group)
         try:
-            kept = SavedState.load(self.path.parent / STATE)
+            kept = SavedState.load(self.recording.path.parent / STATE)
         except DatasetError:
             return latest
         fits = (kept.group, kept.seeds, kept.spins.shape) == (group, seeds, spins.shape)
         return kept if fits and kept.step > step else latest
 
     def _save(self, states: States, group: int, name: str) -> Path:
-        path = self.path.parent / name
+        path = self.recording.path.parent / name
         SavedState.of(states, group).save(path)
         return path
-
-
-def identity_of(configs: Sequence[SpinConfiguration], seeds: Sequence[int], dynamics: Any) -> dict[str, str]:
-    """Digests of what makes a run this run and no other."""
-    sites = hashlib.sha256()
-    for config in configs:
-        for name in SITE_ARRAYS:
-            sites.update(np.ascontiguousarray(getattr(config, name)).tobytes())
-    noise = hashlib.sha256(repr([int(seed) for seed in seeds]).encode())
-    motion = hashlib.sha256(repr(dynamics).encode())
-    return {"system": sites.hexdigest(), "noise": noise.hexdigest(), "dynamics": motion.hexdigest()}
-
-
-def remove_leftovers(path: Path) -> None:
-    """What a process that was killed left half-written beside its trajectory."""
-    for name in (path.name, STATE, FAILED):
-        for leftover in path.parent.glob(f".{name}.*.tmp"):
-            leftover.unlink(missing_ok=True)
-
-
-def gone_on_with(path: Path, identity: Mapping[str, str]) -> TrajectoryWriter:
-    """The trajectory of an unfinished run, to be gone on with. Raises InputError: it is of another run."""
-    with TrajectoryReader(path) as reader:
-        stored = reader.metadata.get("identity", {})
-    for what, digest in identity.items():
-        if stored.get(what) != digest:
-            raise InputError(
-                f"trajectory {path} is of another run, its {what} differs: give the settings that it was "
-                "started with, or another run_dir=..."
-            )
-    return TrajectoryWriter.reopened(path)
-
-
-def streams_of(observers: Mapping[str, Observer], configs: Sequence[SpinConfiguration]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what observers record."""
-    return {
-        f"{name}/{quantity}": shape
-        for name, observer in observers.items()
-        for quantity, shape in observer.shapes(configs).items()
-    }
-
-
-def precision_of(potential: Potential) -> str:
-    """In which spins are stored: that of the potential."""
-    return str(getattr(potential, "dtype", "float64")).removeprefix("torch.")
 
 
 def _interrupted(state: LLGState, last: int) -> str:

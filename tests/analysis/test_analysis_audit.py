@@ -12,7 +12,7 @@ from mhipnn.analysis.audit.measure import Audit, AuditResult
 from mhipnn.analysis.correlations import trajectory_correlation
 from mhipnn.analysis.parity import nrmse, r_squared
 from mhipnn.analysis.streaming import Correlations
-from mhipnn.dynamics import Quench, Simulation, TrajectoryReader
+from mhipnn.dynamics import Quench, Recording, Simulation, TrajectoryReader
 from mhipnn.errors import ConfigError
 from mhipnn.nn.ensemble import EnsemblePotential
 from mhipnn.nn.mhip import MHIP
@@ -31,7 +31,8 @@ def network(seed):
 
 def run(path, potential, **observers):
     configs = [RandomSites(15, 2).sample(np.random.default_rng(seed)) for seed in range(3)]
-    Simulation(QUENCH, potential, configs, [0, 1, 2], path, groups=[2, 1], observers=observers).run()
+    recording = Recording(path, groups=[2, 1], observers=observers)
+    Simulation(QUENCH, potential, configs, [0, 1, 2], recording).run()
     return TrajectoryReader(path)
 
 

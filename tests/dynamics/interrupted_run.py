@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from toy_potentials import heisenberg, random_coupling
 
-from mhipnn.dynamics import Magnetisation, Quench, Simulation
+from mhipnn.dynamics import Magnetisation, Quench, Recording, Simulation
 from mhipnn.errors import UserError
 from mhipnn.structures import RandomSites
 
@@ -22,10 +22,7 @@ def simulation(folder, replicas, steps, groups=None, seed=0):
         heisenberg(random_coupling(N)),
         configs,
         list(range(replicas)),
-        Path(folder) / "trajectory.h5",
-        groups=groups,
-        observers={"m": Magnetisation()},
-        save_seconds=0.01,
+        Recording(Path(folder) / "trajectory.h5", groups=groups, observers={"m": Magnetisation()}, save_seconds=0.01),
     )
 
 

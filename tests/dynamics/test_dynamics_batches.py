@@ -11,7 +11,7 @@ import torch
 from toy_potentials import heisenberg, random_coupling, zero
 
 from mhipnn import SDModel
-from mhipnn.dynamics import Heun, Quench, Simulation, SphericalMidpoint, read_trajectory
+from mhipnn.dynamics import Heun, Quench, Recording, Simulation, SphericalMidpoint, read_trajectory
 from mhipnn.dynamics.additive import PairExchange, Sum, Zeeman
 from mhipnn.dynamics.advice import time_step_advice
 from mhipnn.dynamics.memory import bytes_of, groups_within, memory_of_one
@@ -48,7 +48,7 @@ POTENTIALS = {
 
 
 def trajectory(path, quench, potential, configs, seeds, **options):
-    Simulation(quench, potential, configs, seeds, path, **options).run()
+    Simulation(quench, potential, configs, seeds, Recording(path), **options).run()
     return read_trajectory(path)[0]
 
 
@@ -84,7 +84,7 @@ def test_a_resumed_run_is_the_same(tmp_path, name, deterministic):
     whole = trajectory(tmp_path / "whole.h5", quench, potential, configs, seeds, deterministic=deterministic)
     (tmp_path / "other").mkdir()
     path = tmp_path / "other" / "run.h5"
-    running = Simulation(quench, potential, configs, seeds, path, deterministic=deterministic)
+    running = Simulation(quench, potential, configs, seeds, Recording(path), deterministic)
 
     def interrupt(done, total):
         if done == after:

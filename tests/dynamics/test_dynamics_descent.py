@@ -14,6 +14,7 @@ from mhipnn.dynamics import (
     Magnetisation,
     Minimisation,
     Minimise,
+    Recording,
     SavedState,
     TrajectoryReader,
     minimise,
@@ -41,7 +42,7 @@ def largest_torques(spins):
 def test_the_file_holds_start_and_minimum_of_every_replica(tmp_path):
     configs = clusters(3)
     path = tmp_path / "run.h5"
-    Minimisation(SETTINGS, CLUSTER, configs, path, groups=[2, 1], observers={"m": Magnetisation()}).run()
+    Minimisation(SETTINGS, CLUSTER, configs, Recording(path, groups=[2, 1], observers={"m": Magnetisation()})).run()
     with TrajectoryReader(path) as reader:
         trajectory, streams = reader.trajectory(), reader.streams()
     np.testing.assert_array_equal(trajectory.times, [0, 1])
@@ -79,8 +80,8 @@ def test_what_was_interrupted_goes_on_to_the_bit(tmp_path, action, goes_on_at, p
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     whole, path = tmp_path / "whole" / "run.h5", tmp_path / "parts" / "run.h5"
-    Minimisation(settings, potential, configs, whole, groups=[2, 2]).run()
-    run = Minimisation(settings, potential, configs, path, groups=[2, 2], save_seconds=0.0)
+    Minimisation(settings, potential, configs, Recording(whole, groups=[2, 2])).run()
+    run = Minimisation(settings, potential, configs, Recording(path, groups=[2, 2], save_seconds=0.0))
 
     def stop(first, iteration, torque, tolerance):
         if (first, iteration) == (2, 17):
@@ -103,17 +104,17 @@ def test_what_was_interrupted_goes_on_to_the_bit(tmp_path, action, goes_on_at, p
 
 def test_a_run_goes_on_with_its_own_file_alone(tmp_path):
     configs, path = clusters(2), tmp_path / "run.h5"
-    Minimisation(SETTINGS, CLUSTER, configs, path).run()
+    Minimisation(SETTINGS, CLUSTER, configs, Recording(path)).run()
     with pytest.raises(InputError, match="is of another run, its system differs"):
-        Minimisation(SETTINGS, CLUSTER, configs[::-1], path).run(resume=True)
+        Minimisation(SETTINGS, CLUSTER, configs[::-1], Recording(path)).run(resume=True)
     with pytest.raises(InputError, match="is of another run, its dynamics differs"):
-        Minimisation(Minimise(1e-7), CLUSTER, configs, path).run(resume=True)
+        Minimisation(Minimise(1e-7), CLUSTER, configs, Recording(path)).run(resume=True)
 
 
 def test_a_replica_that_does_not_come_to_rest(tmp_path):
     configs, path = clusters(3), tmp_path / "run.h5"
     configs[0] = configs[0].with_spins(minimise(CLUSTER, configs[:1], 1e-9).spins[0])
-    run = Minimisation(Minimise(1e-8, 4), CLUSTER, configs, path, groups=[1, 2])
+    run = Minimisation(Minimise(1e-8, 4), CLUSTER, configs, Recording(path, groups=[1, 2]))
     with pytest.raises(ConvergenceError, match=r"replica [12] is not at rest after 4 iterations.*where it stood: "):
         run.run()
     with TrajectoryReader(path) as reader:
@@ -135,14 +136,14 @@ def test_what_is_no_number(tmp_path):
 
     broken.calls = 0
     with pytest.raises(NonFiniteError, match="of replica 0 is not finite; where it stood"):
-        Minimisation(SETTINGS, Toy(broken), clusters(2), tmp_path / "run.h5").run()
+        Minimisation(SETTINGS, Toy(broken), clusters(2), Recording(tmp_path / "run.h5")).run()
     state = SavedState.load(tmp_path / "failed_state.npz")
     assert np.isfinite(state.spins).all()
     assert state.spins.shape == (2, 8, 3)
     assert np.load(descent_path(tmp_path / "run.h5", 0), allow_pickle=False)["torques"].shape == (state.step + 1, 2)
     nothing = Toy(lambda spins: (CLUSTER.function(spins)[0] * torch.nan, CLUSTER.function(spins)[1]))
     with pytest.raises(NonFiniteError, match="of replica 0 is not finite"):
-        Minimisation(SETTINGS, nothing, clusters(2), tmp_path / "other.h5").run()
+        Minimisation(SETTINGS, nothing, clusters(2), Recording(tmp_path / "other.h5")).run()
     with TrajectoryReader(tmp_path / "other.h5") as reader:
         assert reader.recorded == [0]
 

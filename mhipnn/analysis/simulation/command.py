@@ -15,6 +15,7 @@ from ...dynamics.descent import Minimise
 from ...dynamics.driver import Simulation
 from ...dynamics.memory import bytes_of, groups_within
 from ...dynamics.quench import Quench
+from ...dynamics.recording import Recording
 from ...dynamics.trajectory import TrajectoryReader
 from ...errors import ConfigError
 from ...nn.ensemble import EnsemblePotential
@@ -63,24 +64,20 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         observers["audit"] = audit_of(cfg, potential, configs[0].n_sites)
     console = Console()
     with open_folder(cfg) as folder:
-        simulation = Simulation(
-            quench,
-            potential,
-            configs,
-            replicas.seeds,
+        recording = Recording(
             folder.path / "trajectory.h5",
             metadata=metadata_of(cfg, replicas),
             identity=weights_of(cfg),
             observers=observers,
-            deterministic=bool(cfg.deterministic),
         )
+        simulation = Simulation(quench, potential, configs, replicas.seeds, recording, bool(cfg.deterministic))
         simulation = _begun(simulation, folder, console, max_memory)
         steps_before = simulation.steps_made()
         started = perf_counter()
-        with progress_bar(console, len(configs) * configs[0].n_sites / simulation.n_groups) as report:
+        with progress_bar(console, len(configs) * configs[0].n_sites / simulation.recording.n_groups) as report:
             simulation.run(report, resume=folder.resumed)
         seconds = perf_counter() - started
-        with TrajectoryReader(simulation.path) as reader:
+        with TrajectoryReader(recording.path) as reader:
             parts = by_temperature(reader, first_correlation(reader, observers), replicas.blocks)
             draw(reader, parts, folder.figures)
             audit = AuditResult.read(reader)
@@ -96,11 +93,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def _begun(simulation: Simulation, folder: RunFolder, console: Console, max_memory: int | None) -> Simulation:
     """Say where an earlier session ended, or what is to be known before the first step: groups and time step."""
-    if folder.resumed and simulation.path.exists():
+    if folder.resumed and simulation.recording.path.exists():
         console.print(f"going on at step {simulation.steps_made()} in {folder.path}", soft_wrap=True)
         return simulation
     groups = groups_within(simulation.potential, simulation.configs, max_memory)
-    simulation = replace(simulation, groups=groups)
+    simulation = replace(simulation, recording=replace(simulation.recording, groups=groups))
     if len(groups) > 1:
         console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
     first = slice(0, 1)

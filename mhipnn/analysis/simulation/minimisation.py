@@ -17,6 +17,7 @@ from ...dynamics.descent import Minimisation, Minimise
 from ...dynamics.descent_track import Descents, read_descents
 from ...dynamics.memory import groups_within
 from ...dynamics.observers import Observer
+from ...dynamics.recording import Recording
 from ...dynamics.trajectory import TrajectoryReader
 from ...errors import ConfigError
 from ...potential import Potential
@@ -67,16 +68,14 @@ def minimise_replicas(
             console.print(f"{len(groups)} groups of {groups[0]} replicas or less, one after the other")
         if going_on:
             console.print(f"going on in {folder.path}", soft_wrap=True)
-        run = Minimisation(
-            settings,
-            potential,
-            replicas.configs,
+        recording = Recording(
             path,
             metadata=metadata_of(cfg, replicas),
             groups=groups,
             observers=observers,
             identity=weights_of(cfg),
         )
+        run = Minimisation(settings, potential, replicas.configs, recording)
         started = perf_counter()
         with descent_bar(console, len(replicas.configs)) as report:
             run.run(report, resume=folder.resumed)
