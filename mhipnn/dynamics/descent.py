@@ -80,8 +80,10 @@ class Minimisation:
             NonFiniteError, ConvergenceError: with replica and site; where it stood is in ``failed_state.npz``.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message; the state is saved.
         """
-        given = (self.configs, [], self.settings, self.potential)
-        with stop_request() as stop, self.recording.writer(*given, resume, STREAMS) as writer:
+        with (
+            stop_request() as stop,
+            self.recording.writer(self.configs, (), self.settings, self.potential, resume, STREAMS) as writer,
+        ):
             for group, recorded in enumerate(writer.recorded):
                 if recorded < N_FRAMES:
                     self._run_group(writer, group, progress, stop)

@@ -58,8 +58,10 @@ class Simulation:
             NonFiniteError, ConvergenceError: with site and step; the state before it is in ``failed_state.npz``.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with a message; the state is saved.
         """
-        given = (self.configs, self.seeds, self.quench, self.potential)
-        with stop_request() as stop, self.recording.writer(*given, resume) as writer:
+        with (
+            stop_request() as stop,
+            self.recording.writer(self.configs, self.seeds, self.quench, self.potential, resume) as writer,
+        ):
             n_groups = len(writer.recorded)
             for group in range(n_groups):
 

@@ -13,18 +13,17 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5f, h5p, h5s
+from h5py import h5f, h5p
 
 from ..atomic import atomic_path
 from ..configuration import Array, SpinConfiguration
 from ..errors import DatasetError, InputError
 from .frames import Trajectory
+from .growing_data import COMPRESSION, Growing, create, grown
 from .trajectory import FORMAT, SITE_ARRAYS, UNITS, TrajectoryReader
 
-_COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 # Superblock 3, which single writer, multiple readers needs; and no younger, so that older libraries can read it.
 _LIBVER = ("v110", "v110")
-_INSTANTS = 256  # in a chunk of times and energies
 _SLACK = 2**18  # bytes of HDF5's own tables that a frame may need beside its data
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -73,15 +72,15 @@ class TrajectoryWriter:
             file.attrs.update(format=FORMAT, units=UNITS, metadata=json.dumps(dict(metadata or {})))
             sites = file.create_group("sites")
             for name in SITE_ARRAYS:
-                sites.create_dataset(name, data=np.stack([getattr(config, name) for config in configs]), **_COMPRESSION)
+                sites.create_dataset(name, data=np.stack([getattr(config, name) for config in configs]), **COMPRESSION)
             file["groups"] = np.cumsum([0, *sizes])
             file["recorded"] = np.zeros(len(sizes), np.int64)
-            _create(file, "times", (), "f8")
-            _create(file, "steps", (), "i8")
-            _create(file, "energies", (len(configs),), "f8")
-            _create(file, "spins", (len(configs), n_sites[0], 3), precision, sizes[0])
+            create(file, "times", (), "f8")
+            create(file, "steps", (), "i8")
+            create(file, "energies", (len(configs),), "f8")
+            create(file, "spins", (len(configs), n_sites[0], 3), precision, sizes[0])
             for name, shape in (streams or {}).items():
-                _create(file, f"streams/{name}", (len(configs), *shape), "f8", sizes[0])
+                create(file, f"streams/{name}", (len(configs), *shape), "f8", sizes[0])
         self._open(path)
 
     @classmethod
@@ -117,7 +116,7 @@ class TrajectoryWriter:
             self._file = h5py.File(h5f.open(os.fsencode(path), h5f.ACC_RDWR | h5f.ACC_SWMR_WRITE, access))
         self._bounds = self._file["groups"][...].tolist()
         # Looked up once: finding a dataset by name takes h5py longer than writing a small one.
-        self._data = {name: _Growing(self._file[name]) for name in _grown(self._file)}
+        self._data = {name: Growing(self._file[name]) for name in grown(self._file)}
         self._recorded = self._file["recorded"]
         self._frame_bytes = sum(data.frame_bytes for data in self._data.values())
 
@@ -199,46 +198,11 @@ class TrajectoryWriter:
             self.close()
 
 
-class _Growing:
-    """``data[frame, rows] = value`` of one that grows by instants, (T,) or (T, R, ...), without h5py's detours."""
-
-    def __init__(self, data: h5py.Dataset) -> None:
-        self._id, self._dtype, self._shape = data.id, data.dtype, list(data.shape)
-
-    @property
-    def frame_bytes(self) -> int:
-        return self._dtype.itemsize * int(np.prod(self._shape[1:]))
-
-    def put(self, frame: int, rows: slice, value: Any) -> None:
-        """Write the replicas ``rows`` of an instant, or the instant's one number."""
-        if self._shape[0] <= frame:
-            self._shape[0] = frame + 1
-            self._id.set_extent(tuple(self._shape))
-        block, start = [1, *self._shape[1:]], [frame] + [0] * len(self._shape[1:])
-        if len(block) > 1:
-            block[1], start[1] = rows.stop - rows.start, rows.start
-        given = np.ascontiguousarray(np.broadcast_to(value, block[1:]), self._dtype)
-        if not given.size:
-            return
-        there = self._id.get_space()
-        there.select_hyperslab(tuple(start), tuple(block))
-        self._id.write(h5s.create_simple(tuple(block)), there, given.reshape(block))
-
-
 def write_trajectory(path: str | Path, trajectory: Trajectory, metadata: Mapping[str, Any] | None = None) -> None:
     """Write a whole trajectory to a new file (see :class:`TrajectoryWriter`)."""
     with TrajectoryWriter(path, trajectory.configs, metadata) as writer:
         for time, spins, energies in zip(trajectory.times, trajectory.spins, trajectory.energies, strict=True):
             writer.append(float(time), spins, energies)
-
-
-def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, rows: int | None = None) -> None:
-    """A dataset that grows by instants. What is rewritten in place is not compressed: it would leave holes."""
-    empty = {"shape": (0, *shape), "maxshape": (None, *shape), "dtype": dtype}
-    if rows is None:
-        file.create_dataset(name, **empty, chunks=(_INSTANTS, *shape))
-    else:  # a chunk is one instant of one group
-        file.create_dataset(name, **empty, chunks=(1, rows, *(max(n, 1) for n in shape[1:])), **_COMPRESSION)
 
 
 def _copied(path: Path) -> None:
@@ -248,10 +212,10 @@ def _copied(path: Path) -> None:
         for name in ("sites", "groups", "recorded"):
             old.file.copy(name, new)
         complete, bounds = old.file["recorded"][...], old.file["groups"][...]
-        for name in _grown(old.file):
+        for name in grown(old.file):
             data = old.file[name]
             layout = {"chunks": data.chunks, "maxshape": data.maxshape, "dtype": data.dtype}
-            packed = _COMPRESSION if data.compression else {}
+            packed = COMPRESSION if data.compression else {}
             copy = new.create_dataset(name, shape=(int(complete.max(initial=0)), *data.shape[1:]), **layout, **packed)
             for group, n_frames in enumerate(complete):
                 if data.ndim == 1:
@@ -260,15 +224,6 @@ def _copied(path: Path) -> None:
                 rows = slice(*bounds[group : group + 2])
                 for frame in range(n_frames):
                     copy[frame, rows] = data[frame, rows]
-
-
-def _grown(file: h5py.File) -> list[str]:
-    names = ["times", "steps", "energies", "spins"]
-    if "streams" in file:
-        file["streams"].visititems(
-            lambda name, item: names.append(f"streams/{name}") if isinstance(item, h5py.Dataset) else None
-        )
-    return names
 
 
 @contextmanager

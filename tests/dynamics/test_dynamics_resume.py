@@ -266,7 +266,7 @@ def test_a_failing_write_is_one_line(tmp_path, monkeypatch):
 
     with TrajectoryWriter(tmp_path / "run.h5", [config]) as writer:
         writer.append(0.0, config.spins[None], np.array([-1.0]))
-        monkeypatch.setattr("mhipnn.dynamics.trajectory_writer._Growing.put", full)
+        monkeypatch.setattr("mhipnn.dynamics.growing_data.Growing.put", full)
         with pytest.raises(InputError, match="cannot be written: No space left on device; its 1 frames are kept"):
             writer.append(0.1, config.spins[None], np.array([-1.0]))
     monkeypatch.undo()
