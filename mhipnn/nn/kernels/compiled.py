@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -64,6 +65,25 @@ def shares(n_rows: int) -> int:
     One after a fork, which GNU OpenMP does not survive.
     """
     return 1 if _forked else max(1, min(torch.get_num_threads(), n_rows // _MIN_ROWS))
+
+
+@contextmanager
+def parts_of(total: np.ndarray, n_shares: int) -> Iterator[np.ndarray]:
+    """What shares add to where several may meet: ``total`` for the first, an array of its own for each other one.
+
+    These are added to ``total`` in the order of the shares: with the same number of threads the sum is the same to the
+    bit. In the kernel ``part(total, parts, share)`` is that of a share.
+    """
+    parts = np.zeros((n_shares - 1, *total.shape), total.dtype)
+    yield parts
+    for one in parts:
+        total += one
+
+
+@kernel
+def part(total, parts, share):
+    """What a share adds to, see :func:`parts_of`."""
+    return parts[share - 1] if share else total
 
 
 @kernel

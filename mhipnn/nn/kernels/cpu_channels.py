@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, shared_out, shares
+from .compiled import array, bounds, kernel, part, parts_of, shared_out, shares
 from .cpu_message import results_for
 from .rows import scaled_rows
 from .tile import dot, gemm, hadamard
@@ -27,15 +27,13 @@ def adjoint(
     R: Tensor, Y: Tensor, w: Tensor, c: Tensor, index: Tensor, counts: Tensor,
     for_R: bool, for_Y: bool, of_w: Tensor | None,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-    """See ``reference_channels.adjoint``; the order of sums is that of ``cpu_message.adjoint``."""
+    """See ``reference_channels.adjoint``. With the same number of threads the result is the same to the bit."""
     (of_R, of_Y), results = results_for((R, Y), (for_R, for_Y))
     arrays = [array(tensor) for tensor in (R, Y, w, c, index, counts)] + results
     into = np.empty((0, 0), arrays[0].dtype) if of_w is None else array(of_w)
     n_shares = shares(len(R))
-    parts = np.zeros((n_shares - 1, *into.shape), into.dtype)
-    _adjoint(*arrays, into, parts, for_R, for_Y, of_w is not None, n_shares)
-    for part in parts:
-        into += part
+    with parts_of(into, n_shares) as parts:
+        _adjoint(*arrays, into, parts, for_R, for_Y, of_w is not None, n_shares)
     return of_R, of_Y
 
 
@@ -79,7 +77,7 @@ def _adjoint(R, Y, w, c, index, counts, of_R, of_Y, of_w, parts, for_R, for_Y, f
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(R))
         near, listened = np.empty(n_slots * columns, R.dtype), np.empty(n_slots * columns, R.dtype)
-        flat_of_w = (parts[share - 1] if share else of_w).reshape(-1)
+        flat_of_w = part(of_w, parts, share).reshape(-1)
         for i in range(start, stop):
             n, at_R, at_Y, at_c = counts[i], i * n_slots * n_channels, i * n_angular * n_slots, i * n_angular * columns
             if for_Y:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, shared_out, shares
+from .compiled import array, bounds, part, parts_of, shared_out, shares
 from .cpu_message import _adjoint, _message_sum, results_for
 from .tile import gemm
 
@@ -50,10 +50,8 @@ def adjoint_into(arrays: Sequence[np.ndarray], for_s: bool, first_P: int, for_z:
     """
     *given, of_z = arrays
     n_shares = shares(len(given[0]))
-    parts = np.zeros((n_shares - 1, *of_z.shape), of_z.dtype)  # each share but the first adds to one of its own
-    _layer_adjoint(*given, of_z, parts, for_s, first_P, for_z, add_to_P, n_shares)
-    for part in parts:
-        of_z += part
+    with parts_of(of_z, n_shares) as parts:
+        _layer_adjoint(*given, of_z, parts, for_s, first_P, for_z, add_to_P, n_shares)
 
 
 @shared_out
@@ -82,7 +80,7 @@ def _layer_adjoint(
     flat_gradient, flat_weight = gradient.reshape(-1), weight.reshape(-1)
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
-        into = parts[share - 1] if share else of_z
+        into = part(of_z, parts, share)
         c = np.empty((_GROUP, n_sum // z.shape[1], z.shape[1]), s.dtype)
         flat_c = c.reshape(-1)
         for first in range(start, stop, _GROUP):

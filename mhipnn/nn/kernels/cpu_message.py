@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, shared_out, shares
+from .compiled import array, bounds, kernel, part, parts_of, shared_out, shares
 from .tile import combine, dot, gemm, hadamard, outer, prefetch
 
 _FEW = 4  # features: so narrow that vectors of them do not pay
@@ -29,20 +29,14 @@ def adjoint(
     s: Tensor, P: Tensor, z: Tensor, c: Tensor, index: Tensor, counts: Tensor,
     for_s: bool, for_P: bool, of_z: Tensor | None,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-    """See ``reference.adjoint``.
-
-    Every share of the sites but the first adds to an array of its own, and these are added to ``of_z`` in their order:
-    with the same number of threads the result is the same to the bit.
-    """
+    """See ``reference.adjoint``. With the same number of threads the result is the same to the bit."""
     (of_s, of_P), results = results_for((s, P), (for_s, for_P))
     arrays = [array(tensor) for tensor in (s, P, z, c, index, counts)] + results
     wanted = (for_s, 0 if for_P else P.shape[1], of_z is not None)
     into = np.empty((0, 0), arrays[0].dtype) if of_z is None else array(of_z)
     n_shares = shares(len(s))
-    parts = np.zeros((n_shares - 1, *into.shape), into.dtype)
-    _adjoint_in_shares(*arrays, into, parts, *wanted, n_shares)
-    for part in parts:
-        into += part
+    with parts_of(into, n_shares) as parts:
+        _adjoint_in_shares(*arrays, into, parts, *wanted, n_shares)
     return of_s, of_P
 
 
@@ -64,7 +58,7 @@ def _message_sum_in_shares(s, P, z, index, counts, out, accumulate, n_shares):
 def _adjoint_in_shares(s, P, z, c, index, counts, of_s, of_P, of_z, parts, for_s, first_P, for_z, n_shares):
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(s))
-        into = parts[share - 1] if share else of_z
+        into = part(of_z, parts, share)
         _adjoint(s, P, z, c, index, counts, of_s, of_P, into, for_s, first_P, for_z, False, start, stop)
 
 

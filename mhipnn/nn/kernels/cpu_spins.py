@@ -7,7 +7,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from .compiled import array, bounds, kernel, shared_out, shares
+from .compiled import array, bounds, kernel, part, parts_of, shared_out, shares
 
 
 def legendre(spins: Tensor, index: Tensor, counts: Tensor, n_l: int) -> Tensor:
@@ -41,10 +41,8 @@ def legendre_into(spins, index, counts, out):  # type: ignore[no-untyped-def]
 def adjoint_into(spins, c, index, counts, of_spins):  # type: ignore[no-untyped-def]
     """``adjoint`` on arrays, added to ``of_spins``."""
     n_shares = shares(len(counts))
-    parts = np.zeros((n_shares - 1, *of_spins.shape), of_spins.dtype)  # each share but the first adds to one of its own
-    _adjoint(spins, c, index, counts, of_spins, parts, n_shares)
-    for part in parts:
-        of_spins += part
+    with parts_of(of_spins, n_shares) as parts:
+        _adjoint(spins, c, index, counts, of_spins, parts, n_shares)
 
 
 @shared_out
@@ -73,7 +71,7 @@ def _adjoint(spins, c, index, counts, of_spins, parts, n_shares):
     recursion = _recursion(n_l + 1, spins.dtype)
     for share in prange(n_shares):
         start, stop = bounds(share, n_shares, len(counts))
-        into = parts[share - 1] if share else of_spins
+        into = part(of_spins, parts, share)
         x, slope = np.empty(n_slots, spins.dtype), np.empty(n_slots, spins.dtype)
         P = np.empty((3, n_l + 1, n_slots), spins.dtype)
         first = P[1]

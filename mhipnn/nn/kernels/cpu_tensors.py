@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .compiled import bounds, kernel, shared_out, shares
+from .compiled import bounds, kernel, part, parts_of, shared_out, shares
 from .cpu_senders import AT_M, AT_PRODUCTS, AT_W, COMPONENTS, FIRST, KIND, ORDER
 from .rows import scaled_rows
 from .tile import dot, gemm, hadamard
@@ -33,11 +33,9 @@ def adjoint(R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M, 
     ``of_M``: derivatives by M of anything else (hidden vectors), or no rows.
     """
     n_shares = shares(len(R))
-    parts = np.zeros((n_shares - 1, *of_w.shape), of_w.dtype)  # each share but the first adds to one of its own
     given = (R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M)
-    _adjoint(*given, of_w, parts, of_T, of_H, n_shares)
-    for part in parts:
-        of_w += part
+    with parts_of(of_w, n_shares) as parts:
+        _adjoint(*given, of_w, parts, of_T, of_H, n_shares)
 
 
 @shared_out
@@ -124,7 +122,7 @@ def _adjoint(
         own, of_own = np.empty(kinds * C * Y.shape[1], M.dtype), np.empty(kinds * C * Y.shape[1], M.dtype)
         of_M, by_T = np.empty(M.shape[1], M.dtype), np.empty(n_T * C, M.dtype)
         of_products, listened = np.empty(_GROUP * n_products, M.dtype), np.empty(n_slots * of_w.shape[1], M.dtype)
-        into = parts[share - 1] if share else of_w
+        into = part(of_w, parts, share)
         for first in range(start, stop, _GROUP):
             rows = min(_GROUP, stop - first)
             gemm(of_products, 0, n_products, flat_gradient, first * n_out, n_out, 1, flat_doubled, 0, n_products, rows,
