@@ -21,7 +21,8 @@ from .style import MUTED, label, new_figure
 MOST_ARROWS = 1000
 """With more sites than this the colours alone are drawn."""
 
-_PIXELS = 360
+_PIXELS = (360, 1200)  # least and most along the longer side
+_PIXELS_A_SITE = 8
 
 
 def spin_colours(spins: Array) -> Array:
@@ -157,7 +158,8 @@ def _nearest_sites(
     corners = np.concatenate([sites, np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) @ cell]) if periods.all() else sites
     spacing = np.sqrt(abs(np.linalg.det(cell)) / len(sites)) if periods.all() else 1.0
     low, high = (corners.min(0), corners.max(0)) if periods.all() else (sites.min(0) - 0.6, sites.max(0) + 0.6)
-    step = (high - low).max() / _PIXELS
+    side = (high - low).max()
+    step = side / np.clip(_PIXELS_A_SITE * side / spacing, *_PIXELS)
     x, y = (np.arange(a + step / 2, b, step) for a, b in zip(low, high, strict=True))
     points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
     shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in periods.astype(int)), indexing="ij"), -1)
