@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -226,8 +227,9 @@ def test_shares_cover_all_rows_once():
     with torch_threads(3):
         assert compiled.shares(10) == compiled.shares(0) == 1
         assert compiled.shares(1001) == 3
-    ends = [compiled.bounds(share, 3, 1001) for share in range(3)]
+        ends = compiled.ranges(1001)
     assert [row for start, stop in ends for row in range(start, stop)] == list(range(1001))
+    assert ends == [compiled.bounds(share, 3, 1001) for share in range(3)]
 
 
 @compiled.shared_out
@@ -262,3 +264,17 @@ def test_a_share_alone_after_a_fork(monkeypatch):
         assert child.exitcode == 0
     monkeypatch.setattr(compiled, "_forked", True)
     assert compiled.shares(rows) == 1
+
+
+def test_calls_in_threads_are_all_made_and_their_errors_raised():
+    def seen_by(number, fails=False):
+        seen.append((number, threading.get_ident()))
+        if fails:
+            raise ValueError("no")
+
+    seen = []
+    compiled.in_threads(seen_by, [(0,), (1,), (2,)])
+    assert sorted(number for number, _ in seen) == [0, 1, 2]
+    assert dict(seen)[0] == threading.get_ident()
+    with pytest.raises(ValueError, match="no"):
+        compiled.in_threads(seen_by, [(0,), (1, True)])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -21,6 +22,7 @@ _LOOPS_ONLY = {"prange": True} | dict.fromkeys(
 )
 _UNCHECKED = {"error_model": "numpy", "boundscheck": False}  # no checks of Python's arithmetic and indices
 _forked = False
+_pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads
 
 kernel = compiled(**_UNCHECKED)
 inlined = numba.njit(inline="always")  # part of the kernel that calls it
@@ -67,6 +69,26 @@ def shares(n_rows: int) -> int:
     return 1 if _forked else max(1, min(torch.get_num_threads(), n_rows // _MIN_ROWS))
 
 
+def ranges(n_rows: int) -> list[tuple[int, int]]:
+    """First row and end of each share."""
+    n = shares(n_rows)
+    return [(n_rows * share // n, n_rows * (share + 1) // n) for share in range(n)]
+
+
+def in_threads(function: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
+    """function(*call) for every call, the first in this thread and each other one in a thread of Python's.
+
+    These must be woken, in 0.1 ms: for kernels that take long, and long to compile. Nothing is compiled twice for them.
+    """
+    first, *others = calls
+    if others and len(others) not in _pools:
+        _pools[len(others)] = ThreadPoolExecutor(len(others), "mhipnn-kernel")
+    futures = [_pools[len(others)].submit(function, *call) for call in others]
+    function(*first)
+    for future in futures:
+        future.result()
+
+
 @contextmanager
 def parts_of(total: np.ndarray, n_shares: int) -> Iterator[np.ndarray]:
     """What shares add to where several may meet: ``total`` for the first, an array of its own for each other one.
@@ -102,6 +124,7 @@ def _use_threads(n: int) -> None:
 def _after_fork() -> None:
     global _forked
     _forked = True
+    _pools.clear()  # a fork takes none of its parent's threads along
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,9 +10,8 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from numba import prange
 
-from .compiled import bounds, kernel, shared_out, shares
+from .compiled import in_threads, kernel, ranges
 from .tile import dot, gemm, outer
 
 ORDER, KIND, FIRST, COMPONENTS, AT_W, AT_M, AT_PRODUCTS = range(7)
@@ -24,7 +23,8 @@ def send(z, T, H, V, b, B, plan, weights, w):  # type: ignore[no-untyped-def]
 
     z (N, F); T (N, 4 or 9); the hidden vectors H (N, 3, h), h = 0 for none; V (F, senders x C), b; B (orders, h, C).
     """
-    _send(z, T, H, V, b, B, plan, weights, w, shares(len(T)))
+    given = (z, T, H, V, b, B, plan, weights, w)
+    in_threads(_send, [(*given, *sites) for sites in ranges(len(T))])
 
 
 def adjoint(of_w, weights, T, V, B, plan, of_T, of_z, of_H):  # type: ignore[no-untyped-def]
@@ -32,7 +32,8 @@ def adjoint(of_w, weights, T, V, B, plan, of_T, of_z, of_H):  # type: ignore[no-
 
     ``of_z`` may have no rows: not wanted.
     """
-    _adjoint(of_w, weights, T, V, B, plan, of_T, of_z, of_H, shares(len(T)))
+    given = (of_w, weights, T, V, B, plan, of_T, of_z, of_H)
+    in_threads(_adjoint, [(*given, *sites) for sites in ranges(len(T))])
 
 
 @kernel
@@ -63,65 +64,44 @@ def adjoint_of_spins(spins, of_T, of_spins):
             of_spins[i, 2] += root * (c[5] * y + c[6] * x) + (c[8] + c[8]) * z
 
 
-@shared_out
-def _send(z, T, H, V, b, B, plan, weights, w, n_shares):
-    n_in, n_weights = V.shape
-    n_hidden, C, width = H.shape[2], n_weights // len(plan), w.shape[1]
+@kernel
+def _send(z, T, H, V, b, B, plan, weights, w, start, stop):
+    (n_in, n_weights), n_hidden, C, width = V.shape, H.shape[2], V.shape[1] // len(plan), w.shape[1]
     flat_z, flat_T, flat_H, flat_V, flat_B = z.reshape(-1), T.reshape(-1), H.reshape(-1), V.reshape(-1), B.reshape(-1)
     flat_weights, flat_w, one = weights.reshape(-1), w.reshape(-1), np.ones(1, w.dtype)
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(T))
-        for first in range(start, stop, _GROUP):
-            rows, at = min(_GROUP, stop - first), first * n_weights
-            gemm(flat_weights, at, n_weights, one, 0, 0, 0, b, 0, n_weights, rows, n_weights, 1, False)
-            gemm(flat_weights, at, n_weights, flat_z, first * n_in, n_in, 1, flat_V, 0, n_weights, rows, n_weights,
-                 n_in, True)  # fmt: skip
-            for i in range(first, first + rows):
-                for s in range(len(plan)):
-                    at_w, at_T = i * width + plan[s, AT_W], i * T.shape[1] + plan[s, FIRST]
-                    outer(flat_w, at_w, flat_T, at_T, 1, plan[s, COMPONENTS], flat_weights, i * n_weights + s * C, C)
-                    if n_hidden and plan[s, KIND] == 1:
-                        at_B = plan[s, ORDER] * n_hidden * C
-                        gemm(
-                            flat_w,
-                            at_w,
-                            C,
-                            flat_H,
-                            i * 3 * n_hidden,
-                            n_hidden,
-                            1,
-                            flat_B,
-                            at_B,
-                            C,
-                            3,
-                            C,
-                            n_hidden,
-                            True,
-                        )
+    for first in range(start, stop, _GROUP):
+        rows, at = min(_GROUP, stop - first), first * n_weights
+        gemm(flat_weights, at, n_weights, one, 0, 0, 0, b, 0, n_weights, rows, n_weights, 1, False)
+        gemm(flat_weights, at, n_weights, flat_z, first * n_in, n_in, 1, flat_V, 0, n_weights, rows, n_weights, n_in,
+             True)  # fmt: skip
+        for i in range(first, first + rows):
+            for s in range(len(plan)):
+                at_w, at_T = i * width + plan[s, AT_W], i * T.shape[1] + plan[s, FIRST]
+                outer(flat_w, at_w, flat_T, at_T, 1, plan[s, COMPONENTS], flat_weights, i * n_weights + s * C, C)
+                if n_hidden and plan[s, KIND] == 1:
+                    at_B = plan[s, ORDER] * n_hidden * C
+                    gemm(flat_w, at_w, C, flat_H, i * 3 * n_hidden, n_hidden, 1, flat_B, at_B, C, 3, C, n_hidden, True)
 
 
-@shared_out
-def _adjoint(of_w, weights, T, V, B, plan, of_T, of_z, of_H, n_shares):
-    n_weights, n_in = V.shape
-    n_hidden, C, width = of_H.shape[2], n_weights // len(plan), of_w.shape[1]
+@kernel
+def _adjoint(of_w, weights, T, V, B, plan, of_T, of_z, of_H, start, stop):
+    (n_weights, n_in), n_hidden, C, width = V.shape, of_H.shape[2], V.shape[0] // len(plan), of_w.shape[1]
     flat_of_w, flat_weights, flat_T, flat_of_T = of_w.reshape(-1), weights.reshape(-1), T.reshape(-1), of_T.reshape(-1)
     flat_V, flat_B, flat_of_z, flat_of_H = V.reshape(-1), B.reshape(-1), of_z.reshape(-1), of_H.reshape(-1)
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(T))
-        of_weights = np.empty(_GROUP * n_weights, of_w.dtype)
-        for first in range(start, stop, _GROUP):
-            rows = min(_GROUP, stop - first)
-            for i in range(first, first + rows):
-                for s in range(len(plan)):
-                    at_w, at_T, n = i * width + plan[s, AT_W], i * T.shape[1] + plan[s, FIRST], plan[s, COMPONENTS]
-                    gemm(of_weights, (i - first) * n_weights + s * C, 0, flat_T, at_T, 0, 1, flat_of_w, at_w, C, 1, C,
-                         n, False)  # fmt: skip
-                    for q in range(n if plan[s, KIND] else 0):
-                        flat_of_T[at_T + q] += dot(flat_of_w, at_w + q * C, flat_weights, i * n_weights + s * C, C)
-                    if n_hidden and plan[s, KIND] == 1:
-                        at_H, at_B = i * 3 * n_hidden, plan[s, ORDER] * n_hidden * C
-                        gemm(flat_of_H, at_H, n_hidden, flat_of_w, at_w, C, 1, flat_B, at_B, n_hidden, 3, n_hidden, C,
-                             True)  # fmt: skip
-            if len(of_z):
-                gemm(flat_of_z, first * n_in, n_in, of_weights, 0, n_weights, 1, flat_V, 0, n_in, rows, n_in, n_weights,
-                     True)  # fmt: skip
+    of_weights = np.empty(_GROUP * n_weights, of_w.dtype)
+    for first in range(start, stop, _GROUP):
+        rows = min(_GROUP, stop - first)
+        for i in range(first, first + rows):
+            for s in range(len(plan)):
+                at_w, at_T, n = i * width + plan[s, AT_W], i * T.shape[1] + plan[s, FIRST], plan[s, COMPONENTS]
+                gemm(of_weights, (i - first) * n_weights + s * C, 0, flat_T, at_T, 0, 1, flat_of_w, at_w, C, 1, C, n,
+                     False)  # fmt: skip
+                for q in range(n if plan[s, KIND] else 0):
+                    flat_of_T[at_T + q] += dot(flat_of_w, at_w + q * C, flat_weights, i * n_weights + s * C, C)
+                if n_hidden and plan[s, KIND] == 1:
+                    at_H, at_B = i * 3 * n_hidden, plan[s, ORDER] * n_hidden * C
+                    gemm(flat_of_H, at_H, n_hidden, flat_of_w, at_w, C, 1, flat_B, at_B, n_hidden, 3, n_hidden, C,
+                         True)  # fmt: skip
+        if len(of_z):
+            gemm(flat_of_z, first * n_in, n_in, of_weights, 0, n_weights, 1, flat_V, 0, n_in, rows, n_in, n_weights,
+                 True)  # fmt: skip

@@ -8,9 +8,8 @@ matrices, with weights that are symmetric: no triangle is ever packed.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from .compiled import bounds, kernel, part, parts_of, shared_out, shares
+from .compiled import in_threads, kernel, parts_of, ranges
 from .cpu_senders import AT_M, AT_PRODUCTS, AT_W, COMPONENTS, FIRST, KIND, ORDER
 from .rows import scaled_rows
 from .tile import dot, gemm, hadamard
@@ -24,7 +23,8 @@ def tensors_into(R, Y, w, T, H, index, counts, plan, spans, weight, M, message):
     R (N, K, orders x C); Y (N, (rank + 1)^2, K); w, T, H, plan: ``cpu_senders.send``; spans (orders, 3): place in w,
     components and place of the products with the own spin of every order; weight (products, n_out).
     """
-    _tensors(R, Y, w, T, H, index, counts, plan, spans, weight, M, message, shares(len(R)))
+    given = (R, Y, w, T, H, index, counts, plan, spans, weight, M, message)
+    in_threads(_tensors, [(*given, *sites) for sites in ranges(len(R))])
 
 
 def adjoint(R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M, of_w, of_T, of_H):  # type: ignore[no-untyped-def]
@@ -32,41 +32,37 @@ def adjoint(R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M, 
 
     ``of_M``: derivatives by M of anything else (hidden vectors), or no rows.
     """
-    n_shares = shares(len(R))
-    given = (R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M)
-    with parts_of(of_w, n_shares) as parts:
-        _adjoint(*given, of_w, parts, of_T, of_H, n_shares)
+    given, sites = (R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, of_M), ranges(len(R))
+    with parts_of(of_w, len(sites)) as parts:
+        shares = zip([of_w, *parts], sites, strict=True)
+        in_threads(_adjoint, [(*given, into, of_T, of_H, *rows) for into, rows in shares])
 
 
-@shared_out
-def _tensors(R, Y, w, T, H, index, counts, plan, spans, weight, M, message, n_shares):
+@kernel
+def _tensors(R, Y, w, T, H, index, counts, plan, spans, weight, M, message, start, stop):
     n_products, n_out = weight.shape
     (n_slots, C), kinds = (R.shape[1], R.shape[2] // len(spans)), plan[-1, KIND] + 1
+    near, n_zero = np.empty(n_slots * w.shape[1], w.dtype), C + (H.shape[2] + 1 if H.shape[2] else 0)
+    at_zero, own = np.empty(3 * n_zero, w.dtype), np.empty(kinds * C * Y.shape[1], w.dtype)
+    products = np.empty(_GROUP * n_products, w.dtype)
     flat_M, flat_T, flat_weight, flat_message = M.reshape(-1), T.reshape(-1), weight.reshape(-1), message.reshape(-1)
-    n_zero = C + (H.shape[2] + 1 if H.shape[2] else 0)
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(R))
-        near, products = np.empty(n_slots * w.shape[1], w.dtype), np.empty(_GROUP * n_products, w.dtype)
-        at_zero, own = np.empty(3 * n_zero, w.dtype), np.empty(kinds * C * Y.shape[1], w.dtype)
-        for first in range(start, stop, _GROUP):
-            rows = min(_GROUP, stop - first)
-            for i in range(first, first + rows):
-                at, at_T, to = i * M.shape[1], i * T.shape[1], (i - first) * n_products
-                _sum_of_neighbours(flat_M, at, R, Y, w, index, i, counts[i], plan, spans, near, C)
-                _own(own, flat_M, at, flat_T, at_T, plan, kinds, C)
-                _at_zero(at_zero, flat_M, at, H, flat_T, at_T, i, C, n_zero)
-                gemm(products, to, n_zero, at_zero, 0, 1, n_zero, at_zero, 0, n_zero, n_zero, n_zero, 3, False)
-                for s in range(1, len(plan)):
-                    if plan[s, KIND]:
-                        n, here = (2 * plan[s, ORDER] + 1) * plan[s, COMPONENTS], at + plan[s, AT_M]
-                        gemm(
-                            products, to + plan[s, AT_PRODUCTS], C, flat_M, here, 1, C, flat_M, here, C, C, C, n, False
-                        )
-                for order in range(1, len(spans)):
-                    n, here = kinds * C, kinds * C * (order * order - 1)
-                    gemm(products, to + spans[order, 2], n, own, here, 1, n, own, here, n, n, n, 2 * order + 1, False)
-            gemm(flat_message, first * n_out, n_out, products, 0, n_products, 1, flat_weight, 0, n_out, rows, n_out,
-                 n_products, True)  # fmt: skip
+    for first in range(start, stop, _GROUP):
+        rows = min(_GROUP, stop - first)
+        for i in range(first, first + rows):
+            at, at_T, to = i * M.shape[1], i * T.shape[1], (i - first) * n_products
+            _sum_of_neighbours(flat_M, at, R, Y, w, index, i, counts[i], plan, spans, near, C)
+            _own(own, flat_M, at, flat_T, at_T, plan, kinds, C)
+            _at_zero(at_zero, flat_M, at, H, flat_T, at_T, i, C, n_zero)
+            gemm(products, to, n_zero, at_zero, 0, 1, n_zero, at_zero, 0, n_zero, n_zero, n_zero, 3, False)
+            for s in range(1, len(plan)):
+                if plan[s, KIND]:
+                    n, here = (2 * plan[s, ORDER] + 1) * plan[s, COMPONENTS], at + plan[s, AT_M]
+                    gemm(products, to + plan[s, AT_PRODUCTS], C, flat_M, here, 1, C, flat_M, here, C, C, C, n, False)
+            for order in range(1, len(spans)):
+                n, here = kinds * C, kinds * C * (order * order - 1)
+                gemm(products, to + spans[order, 2], n, own, here, 1, n, own, here, n, n, n, 2 * order + 1, False)
+        gemm(flat_message, first * n_out, n_out, products, 0, n_products, 1, flat_weight, 0, n_out, rows, n_out,
+             n_products, True)  # fmt: skip
 
 
 @kernel
@@ -107,68 +103,50 @@ def _at_zero(out, M, at, H, T, at_T, i, C, n_zero):
             out[q * n_zero + n_zero - 1] = T[at_T + 1 + q]
 
 
-@shared_out
+@kernel
 def _adjoint(
-    R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, given_M, of_w, parts, of_T, of_H, n_shares
+    R, Y, M, T, H, index, counts, plan, spans, doubled, gradient, given_M, of_w, of_T, of_H, start, stop
 ):  # fmt: skip
     n_out, n_products = doubled.shape
     (n_slots, C), kinds, n_T = (R.shape[1], R.shape[2] // len(spans)), plan[-1, KIND] + 1, T.shape[1]
-    n_zero, ones = C + (H.shape[2] + 1 if H.shape[2] else 0), np.ones(C, M.dtype)
+    n_zero = C + (H.shape[2] + 1 if H.shape[2] else 0)
+    at_zero, of_zero = np.empty(3 * n_zero, M.dtype), np.empty(3 * n_zero, M.dtype)
+    own, of_own = np.empty(kinds * C * Y.shape[1], M.dtype), np.empty(kinds * C * Y.shape[1], M.dtype)
+    of_M, by_T, ones = np.empty(M.shape[1], M.dtype), np.empty(n_T * C, M.dtype), np.ones(C, M.dtype)
+    of_products, listened = np.empty(_GROUP * n_products, M.dtype), np.empty(n_slots * of_w.shape[1], M.dtype)
     flat_M, flat_T = M.reshape(-1), T.reshape(-1)
     flat_doubled, flat_gradient = doubled.reshape(-1), gradient.reshape(-1)
-    for share in prange(n_shares):
-        start, stop = bounds(share, n_shares, len(R))
-        at_zero, of_zero = np.empty(3 * n_zero, M.dtype), np.empty(3 * n_zero, M.dtype)
-        own, of_own = np.empty(kinds * C * Y.shape[1], M.dtype), np.empty(kinds * C * Y.shape[1], M.dtype)
-        of_M, by_T = np.empty(M.shape[1], M.dtype), np.empty(n_T * C, M.dtype)
-        of_products, listened = np.empty(_GROUP * n_products, M.dtype), np.empty(n_slots * of_w.shape[1], M.dtype)
-        into = part(of_w, parts, share)
-        for first in range(start, stop, _GROUP):
-            rows = min(_GROUP, stop - first)
-            gemm(of_products, 0, n_products, flat_gradient, first * n_out, n_out, 1, flat_doubled, 0, n_products, rows,
-                 n_products, n_out, False)  # fmt: skip
-            for i in range(first, first + rows):
-                at, at_T, c = i * M.shape[1], i * n_T, (i - first) * n_products
-                _own(own, flat_M, at, flat_T, at_T, plan, kinds, C)
-                _at_zero(at_zero, flat_M, at, H, flat_T, at_T, i, C, n_zero)
-                gemm(of_zero, 0, n_zero, at_zero, 0, n_zero, 1, of_products, c, n_zero, 3, n_zero, n_zero, False)
-                _of_at_zero(of_zero, of_M, of_H, of_T, i, C, n_zero)
-                for order in range(1, len(spans)):
-                    n, here = kinds * C, kinds * C * (order * order - 1)
-                    gemm(
-                        of_own,
-                        here,
-                        n,
-                        own,
-                        here,
-                        n,
-                        1,
-                        of_products,
-                        c + spans[order, 2],
-                        n,
-                        2 * order + 1,
-                        n,
-                        n,
-                        False,
-                    )
-                by_T[:] = 0
-                for s in range(1, len(plan)):
-                    order, kind, n, to = plan[s, ORDER], plan[s, KIND], plan[s, COMPONENTS], plan[s, AT_M]
-                    if kind:
-                        gemm(of_M, to, C, flat_M, at + to, C, 1, of_products, c + plan[s, AT_PRODUCTS], C,
-                             (2 * order + 1) * n, C, C, False)  # fmt: skip
-                    from_own = (kinds * (order * order - 1) + kind) * C
-                    for m in range(2 * order + 1 if order else 0):
-                        gemm(of_M, to + m * n * C, C, flat_T, at_T + plan[s, FIRST], 1, 0, of_own,
-                             from_own + m * kinds * C, 0, n, C, 1, kind > 0)  # fmt: skip
-                    for q in range(n if order and kind else 0):
-                        hadamard(by_T, (plan[s, FIRST] + q) * C, flat_M, at + to + q * C, n * C, of_own, from_own,
-                                 kinds * C, C, 2 * order + 1, True)  # fmt: skip
-                for q in range(1, n_T):
-                    of_T[i, q] += dot(by_T, q * C, ones, 0, C)
-                if len(given_M):
-                    of_M += given_M[i]
-                _to_neighbours(into, of_M, R, Y, index, i, counts[i], plan, spans, listened, C)
+    for first in range(start, stop, _GROUP):
+        rows = min(_GROUP, stop - first)
+        gemm(of_products, 0, n_products, flat_gradient, first * n_out, n_out, 1, flat_doubled, 0, n_products, rows,
+             n_products, n_out, False)  # fmt: skip
+        for i in range(first, first + rows):
+            at, at_T, c = i * M.shape[1], i * n_T, (i - first) * n_products
+            _own(own, flat_M, at, flat_T, at_T, plan, kinds, C)
+            _at_zero(at_zero, flat_M, at, H, flat_T, at_T, i, C, n_zero)
+            gemm(of_zero, 0, n_zero, at_zero, 0, n_zero, 1, of_products, c, n_zero, 3, n_zero, n_zero, False)
+            _of_at_zero(of_zero, of_M, of_H, of_T, i, C, n_zero)
+            for order in range(1, len(spans)):
+                n, here = kinds * C, kinds * C * (order * order - 1)
+                gemm(of_own, here, n, own, here, n, 1, of_products, c + spans[order, 2], n, 2 * order + 1, n, n, False)
+            by_T[:] = 0
+            for s in range(1, len(plan)):
+                order, kind, n, to = plan[s, ORDER], plan[s, KIND], plan[s, COMPONENTS], plan[s, AT_M]
+                if kind:
+                    gemm(of_M, to, C, flat_M, at + to, C, 1, of_products, c + plan[s, AT_PRODUCTS], C,
+                         (2 * order + 1) * n, C, C, False)  # fmt: skip
+                from_own = (kinds * (order * order - 1) + kind) * C
+                for m in range(2 * order + 1 if order else 0):
+                    gemm(of_M, to + m * n * C, C, flat_T, at_T + plan[s, FIRST], 1, 0, of_own, from_own + m * kinds * C,
+                         0, n, C, 1, kind > 0)  # fmt: skip
+                for q in range(n if order and kind else 0):
+                    hadamard(by_T, (plan[s, FIRST] + q) * C, flat_M, at + to + q * C, n * C, of_own, from_own,
+                             kinds * C, C, 2 * order + 1, True)  # fmt: skip
+            for q in range(1, n_T):
+                of_T[i, q] += dot(by_T, q * C, ones, 0, C)
+            if len(given_M):
+                of_M += given_M[i]
+            _to_neighbours(of_w, of_M, R, Y, index, i, counts[i], plan, spans, listened, C)
 
 
 @kernel
